@@ -1,0 +1,434 @@
+"""Module: the base of all layers and models. It keeps parameters, buffers and sub-modules, and knows its place when called."""
+
+import collections
+
+from tensorlite import errors
+from tensorlite.backend import as_device, dtypes
+from tensorlite.modes import no_grad
+from tensorlite.nn.parameter import Buffer, Parameter
+from tensorlite.tensor import Handle, Scope, Tensor, mode
+
+IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
+
+
+class Module:
+    """Subclass it, call `super().__init__()`, assign parameters and sub-modules in `__init__`, compute in `forward`.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> class Twice(tl.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fc = tl.nn.Linear(3, 3)
+        ...     def forward(self, x):
+        ...         return self.fc(self.fc(x))
+        >>> Twice()(tl.ones(2, 3)).shape
+        (2, 3)
+    """
+
+    training = True
+    _forward_pre_hooks = _forward_hooks = None
+    _changes = 0  # of which modules hold which, anywhere; paths found before the last one are looked up again
+    _paths_at = 0
+
+    def __init__(self):
+        for name in ("_parameters", "_buffers", "_modules", "_paths"):
+            object.__setattr__(self, name, {})
+        object.__setattr__(self, "_transient", set())  # names of buffers that state_dict leaves out
+
+    def forward(self, *args, **kwargs):
+        """What the module computes; to be defined by the subclass."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def __call__(self, *args, **kwargs):
+        outer, parent = mode.scope, mode.module
+        name = parent._path_of(self) if parent is not None else ""
+        mode.scope, mode.module = Scope(outer, name, type(self).__name__), self
+        try:
+            if self._forward_pre_hooks:
+                args, kwargs = self._run_pre_hooks(args, kwargs)
+            out = self.forward(*args, **kwargs)
+            if self._forward_hooks:
+                out = self._run_hooks(args, kwargs, out)
+            return out
+        finally:
+            mode.scope, mode.module = outer, parent
+
+    def _path_of(self, child):
+        """The name of a module below this one, as `blocks.3.attn`; its class name if it is not registered here."""
+        if self._paths_at != Module._changes:
+            self._paths.clear()
+            object.__setattr__(self, "_paths_at", Module._changes)
+        path = self._paths.get(child)
+        if path is None:
+            path = next((n for n, m in self.named_modules() if m is child and n), None)
+            if path is None:
+                return type(child).__name__  # not kept: it may be made anew at each call
+            self._paths[child] = path
+        return path
+
+    # ------------------------------------------------------------ attributes
+    def __setattr__(self, name, value):
+        if "_parameters" not in self.__dict__:
+            if isinstance(value, (Parameter, Module, Buffer)):
+                raise errors.TensorliteError(
+                    f"{type(self).__name__}.{name}: call super().__init__() before assigning parameters or modules"
+                )
+            object.__setattr__(self, name, value)
+        elif isinstance(value, Parameter):
+            self._put(name, value, self._parameters)
+        elif isinstance(value, Module):
+            self._put(name, value, self._modules)
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
+        elif name in self._parameters:
+            if value is not None:
+                raise errors.DTypeError(
+                    f"{type(self).__name__}.{name} is a parameter: assign a Parameter or None, not {type(value).__name__}"
+                )
+            self._parameters[name] = None
+        elif name in self._modules:
+            if value is not None:
+                raise errors.DTypeError(
+                    f"{type(self).__name__}.{name} is a module: assign a Module or None, not {type(value).__name__}"
+                )
+            self._put(name, None, self._modules)
+        elif name in self._buffers:
+            if value is not None and not isinstance(value, Tensor):
+                raise errors.DTypeError(
+                    f"{type(self).__name__}.{name} is a buffer: assign a Tensor or None, not {type(value).__name__}"
+                )
+            self._buffers[name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def _forget(self, name, keep=None):
+        if name in self._modules:
+            Module._changes += 1
+        self._transient.discard(name)
+        for store in (self._parameters, self._buffers, self._modules, self.__dict__):
+            if store is not keep:
+                store.pop(name, None)
+
+    def _put(self, name, value, store):
+        """`value` under `name` in `store` and nowhere else; a name that was there keeps its place in the order."""
+        self._forget(name, store)
+        store[name] = value
+        if store is self._modules:
+            Module._changes += 1
+
+    def __getattr__(self, name):
+        for store in ("_parameters", "_buffers", "_modules"):
+            if name in self.__dict__.get(store, ()):
+                return self.__dict__[store][name]
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}: super().__init__() was not called yet"
+            )
+        have = [n for n in dir(self) if not n.startswith("_") and n not in _METHODS]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {', '.join(have)}")
+
+    def __delattr__(self, name):
+        if any(name in store for store in (self._parameters, self._buffers, self._modules)):
+            self._forget(name)
+        else:
+            object.__delattr__(self, name)
+
+    def __dir__(self):
+        return sorted({*object.__dir__(self), *self._parameters, *self._buffers, *self._modules})
+
+    def register_parameter(self, name, param) -> None:
+        """Register a Parameter, or None for one that is switched off, under `name`."""
+        self._check_name(name, param, Parameter)
+        self._put(name, param, self._parameters)
+
+    def register_buffer(self, name, tensor, persistent=True) -> None:
+        """Register a tensor that moves and is saved with the module but is not trained."""
+        self._check_name(name, tensor, Tensor)
+        self._put(name, tensor, self._buffers)
+        if not persistent:
+            self._transient.add(name)
+
+    def register_module(self, name, module) -> None:
+        """Register a sub-module under `name`."""
+        self._check_name(name, module, Module)
+        self._put(name, module, self._modules)
+
+    add_module = register_module
+
+    def _check_name(self, name, value, kind):
+        if not isinstance(name, str) or not name or "." in name:
+            raise errors.ArgumentError(
+                f"{type(self).__name__}: {name!r} cannot be a name: it must be a string without dots"
+            )
+        if hasattr(type(self), name):
+            raise errors.ArgumentError(
+                f"{type(self).__name__}: the name {name!r} is taken by an attribute of the class"
+            )
+        if value is not None and not isinstance(value, kind):
+            raise errors.DTypeError(
+                f"{type(self).__name__}.{name}: a {kind.__name__} is needed, not {type(value).__name__}"
+            )
+
+    # ------------------------------------------------------------ walking
+    def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+        """(path, module) for this module ("") and all below, parents first, each once."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def _named(self, store, prefix, recurse, remove_duplicate=True):
+        seen = set()
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, value in getattr(module, store).items():
+                if value is None or (remove_duplicate and id(value) in seen):
+                    continue
+                seen.add(id(value))
+                yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+        """(path, Parameter) of this module and all below; a shared one comes once, under its first name."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
+        """(path, buffer) of this module and all below."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse=True):
+        """All Parameters, each once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def buffers(self, recurse=True):
+        """All buffers, each once."""
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def modules(self):
+        """This module and all below, each once."""
+        return (m for _, m in self.named_modules())
+
+    def named_children(self):
+        """(name, module) of the direct sub-modules."""
+        return ((n, m) for n, m in self._modules.items() if m is not None)
+
+    def children(self):
+        """The direct sub-modules."""
+        return (m for _, m in self.named_children())
+
+    def get_submodule(self, target: str) -> "Module":
+        """The module at a path such as "blocks.3.attn"."""
+        module = self
+        for name in target.split(".") if target else ():
+            module = getattr(module, name)
+            if not isinstance(module, Module):
+                raise AttributeError(f"{name!r} in {target!r} is not a module")
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "blocks.3.attn.weight"."""
+        path, _, name = target.rpartition(".")
+        value = getattr(self.get_submodule(path), name)
+        if not isinstance(value, Parameter):
+            raise AttributeError(f"{target!r} is not a parameter")
+        return value
+
+    # ------------------------------------------------------------ state
+    def state_dict(self, *, prefix="", keep_vars=False) -> dict:
+        """path -> tensor (detached, sharing memory) for all parameters and persistent buffers, with PyTorch's keys."""
+        state = {}
+        for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
+            for name, value in (*module._parameters.items(), *module._buffers.items()):
+                if value is not None and name not in module._transient:
+                    state[f"{path}.{name}" if path else name] = value if keep_vars else value.detach()
+        return state
+
+    def load_state_dict(self, state_dict, strict=True, assign=False) -> IncompatibleKeys:
+        """Copy the tensors of `state_dict` into the parameters and buffers of the same names.
+
+        strict: all keys must match. assign: take the tensors themselves instead of copying into the memory here.
+
+        Raises:
+            TensorliteError: missing or unexpected keys (strict), or a shape that differs; nothing is loaded then.
+        """
+        own = self.state_dict(keep_vars=True)
+        strange = [
+            f"{k}: a tensor is needed, not {type(v).__name__}" for k, v in state_dict.items() if not hasattr(v, "shape")
+        ]
+        if strange:
+            raise errors.DTypeError(f"load_state_dict of {type(self).__name__}:\n    " + "\n    ".join(strange))
+        missing = [k for k in own if k not in state_dict]
+        unexpected = [k for k in state_dict if k not in own]
+        faults = [
+            f"{k}: shape {tuple(v.shape)} was given, {tuple(own[k].shape)} is needed"
+            for k, v in state_dict.items()
+            if k in own and tuple(v.shape) != tuple(own[k].shape)
+        ]
+        if strict and missing:
+            faults.append(f"missing keys: {', '.join(missing)}")
+        if strict and unexpected:
+            faults.append(f"unexpected keys: {', '.join(unexpected)}")
+        if faults:
+            raise errors.TensorliteError(f"load_state_dict of {type(self).__name__}:\n    " + "\n    ".join(faults))
+        with no_grad():
+            for key in own:
+                if key in state_dict:
+                    self._load_one(key, own[key], state_dict[key], assign)
+        return IncompatibleKeys(missing, unexpected)
+
+    def _load_one(self, key, own, value, assign):
+        if not isinstance(value, Tensor):
+            from tensorlite.creation import as_tensor
+
+            value = as_tensor(value, device="cpu")
+        if not assign:
+            own.copy_(value)
+            return
+        path, _, name = key.rpartition(".")
+        module = self.get_submodule(path)
+        if name in module._parameters:
+            module._parameters[name] = value if isinstance(value, Parameter) else Parameter(value, own.requires_grad)
+        else:
+            module._buffers[name] = value
+
+    # ------------------------------------------------------------ switches and moves
+    def train(self, mode: bool = True) -> "Module":
+        """Set training mode (dropout active) in this module and all below."""
+        for m in self.modules():
+            object.__setattr__(m, "training", bool(mode))
+        return self
+
+    def eval(self) -> "Module":
+        """Set evaluation mode in this module and all below."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Module":
+        """Switch gradients of all parameters."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop (or zero) the gradients of all parameters."""
+        for p in self.parameters():
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                p.grad.zero_()
+
+    def apply(self, fn) -> "Module":
+        """Call `fn` on every module, children first."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self, change) -> "Module":
+        """Replace the values of all parameters, gradients and buffers by `change(tensor)`; the objects stay."""
+        moved = {}  # id -> (buffer before, after): what several modules share stays shared
+        with no_grad():
+            for value in self.parameters():
+                grad = value.grad
+                value.data = change(value.detach())
+                if grad is not None:
+                    value.grad = change(grad)
+            for module in self.modules():
+                for name, value in module._buffers.items():
+                    if value is not None:
+                        if id(value) not in moved:
+                            moved[id(value)] = value, change(value)
+                        module._buffers[name] = moved[id(value)][1]
+        return self
+
+    def to(self, *args, device=None, dtype=None, non_blocking=False) -> "Module":
+        """Move to a device and/or convert floating-point parameters and buffers: to("cuda"), to("cuda", tl.half)."""
+        for a in args:
+            if isinstance(a, Tensor):
+                device, dtype = a.device, a.dtype
+            elif isinstance(a, dtypes.dtype):
+                dtype = a
+            elif not isinstance(a, bool) and a is not None:
+                device = a
+        if dtype is not None and not dtypes.as_dtype(dtype).is_floating_point:
+            raise errors.DTypeError(f"Module.to: parameters can only be floating point, not {dtype}")
+        if device is not None:
+            device = as_device(device)
+        return self._apply(lambda t: t.to(device=device, dtype=dtype if t.dtype.is_floating_point else None))
+
+    def cpu(self) -> "Module":
+        """Move to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device=None) -> "Module":
+        """Move to a GPU."""
+        return self.to("cuda" if device is None else device)
+
+    def float(self) -> "Module":
+        """Convert to float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> "Module":
+        """Convert to float64."""
+        return self.to(dtypes.float64)
+
+    def half(self) -> "Module":
+        """Convert to float16."""
+        return self.to(dtypes.float16)
+
+    # ------------------------------------------------------------ hooks
+    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False) -> Handle:
+        """Call `hook(module, args)` before forward; what it returns, if not None, replaces the arguments."""
+        return self._hook("_forward_pre_hooks", hook, prepend, with_kwargs)
+
+    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False) -> Handle:
+        """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
+        return self._hook("_forward_hooks", hook, prepend, with_kwargs)
+
+    def _hook(self, store, hook, prepend, with_kwargs):
+        object.__setattr__(self, store, self.__dict__.get(store) or {})
+        handle = Handle.put(self, store, (hook, with_kwargs))
+        if prepend:
+            hooks = self.__dict__[store]
+            first = {handle.key: hooks.pop(handle.key)}
+            first.update(hooks)
+            hooks.clear()
+            hooks.update(first)
+        return handle
+
+    def _run_pre_hooks(self, args, kwargs):
+        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            answer = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if answer is not None and with_kwargs:
+                args, kwargs = answer
+            elif answer is not None:
+                args = answer if isinstance(answer, tuple) else (answer,)
+        return args, kwargs
+
+    def _run_hooks(self, args, kwargs, out):
+        for hook, with_kwargs in list(self._forward_hooks.values()):
+            answer = hook(self, args, kwargs, out) if with_kwargs else hook(self, args, out)
+            out = out if answer is None else answer
+        return out
+
+    # ------------------------------------------------------------ text
+    def extra_repr(self) -> str:
+        """What repr shows between the brackets; for subclasses to define."""
+        return ""
+
+    def __repr__(self):
+        lines = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]
+        extra = self.extra_repr()
+        if not lines:
+            return f"{type(self).__name__}({extra})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join([extra] * bool(extra) + lines) + "\n)"
+
+    def __getstate__(self):
+        return {**self.__dict__, "_paths": {}}
+
+
+_METHODS = set(dir(Module))

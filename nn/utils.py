@@ -1,0 +1,67 @@
+"""Helpers around parameters: gradient clipping and vectors of parameters, as in torch.nn.utils."""
+
+import math
+
+from tensorlite import errors
+from tensorlite.modes import no_grad
+from tensorlite.ops.shape import cat
+from tensorlite.tensor import Tensor, wrap
+
+
+def _with_grad(parameters):
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p for p in parameters if p.grad is not None]
+
+
+@no_grad
+def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None) -> Tensor:
+    """Scale all gradients so that their joint norm is at most max_norm (Pascanu et al. 2013); returns the norm before.
+
+    factor = min(1, max_norm / (norm + 1e-6)). norm_type: 2, another p, or inf.
+
+    Raises:
+        TensorliteError: the norm is nan or inf, and error_if_nonfinite.
+    """
+    grads = [p.grad for p in _with_grad(parameters)]
+    if not grads:
+        return Tensor([0.0]).sum()
+    device, max_norm = grads[0].device, float(max_norm)
+    if norm_type == 2 and not error_if_nonfinite and all(g.device is device for g in grads):
+        total = device.backend.clip_by_norm([g.array for g in grads], max_norm)
+        for g in grads:
+            g.version.bump("clip_grad_norm_")
+        return wrap(total, device)
+    if norm_type == math.inf:
+        norms = [float(g.abs().max()) for g in grads]
+        total = math.nan if any(map(math.isnan, norms)) else max(norms)  # max() may pass over a nan
+    else:
+        total = sum(float((g.abs() ** norm_type).sum().cpu()) for g in grads) ** (1 / norm_type)
+    if error_if_nonfinite and not math.isfinite(total):
+        raise errors.TensorliteError(
+            f"clip_grad_norm_: the norm of the gradients is {total}; find its cause with detect_anomaly"
+        )
+    factor = min(1.0, max_norm / (total + 1e-6))
+    for g in grads:
+        g.mul_(factor)
+    return grads[0].new_tensor(total)
+
+
+@no_grad
+def clip_grad_value_(parameters, clip_value, foreach=None) -> None:
+    """Limit each element of the gradients to [-clip_value, clip_value]."""
+    for p in _with_grad(parameters):
+        p.grad.clamp_(-float(clip_value), float(clip_value))
+
+
+def parameters_to_vector(parameters) -> Tensor:
+    """All parameters in one vector."""
+    return cat([p.reshape(-1) for p in parameters])
+
+
+@no_grad
+def vector_to_parameters(vec, parameters) -> None:
+    """Copy a vector's pieces into the parameters."""
+    start = 0
+    for p in parameters:
+        p.copy_(vec[start : start + p.numel()].reshape(p.shape))
+        start += p.numel()

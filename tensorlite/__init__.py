@@ -1,0 +1,205 @@
+"""tensorlite: public names only, no logic. models, graph drawing and the command line load when first asked for."""
+
+import importlib as _importlib
+import sys as _sys
+import warnings as _warnings
+from os import path as _path
+
+if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn/ and models/ lie beside this folder
+    __path__.append(_path.dirname(__path__[0]))
+
+from tensorlite import backend as _backend, errors, methods as _methods, random as _random
+from tensorlite.backend import Device as device, get_default_device, set_default_device
+from tensorlite.backend.dtypes import (
+    bool_ as bool,
+    can_cast,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+)
+from tensorlite.creation import (
+    arange,
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    result_type,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from tensorlite.gradcheck import gradcheck, gradgradcheck
+from tensorlite.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from tensorlite.ops.compare import (
+    allclose,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    eq,
+    equal,
+    ge,
+    gt,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    ne,
+)
+from tensorlite.ops.convert import clone
+from tensorlite.ops.elementwise import (
+    abs,
+    add,
+    ceil,
+    cos,
+    div,
+    erf,
+    exp,
+    expm1,
+    floor,
+    floor_divide,
+    log,
+    log1p,
+    log2,
+    log10,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    reciprocal,
+    relu,
+    remainder,
+    round,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    square,
+    sub,
+    tan,
+    tanh,
+)
+from tensorlite.ops.fused import log_softmax, softmax
+from tensorlite.ops.index import gather, index_select
+from tensorlite.ops.matmul import bmm, dot, matmul, mm, mv
+from tensorlite.ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, std, sum, var
+from tensorlite.ops.select import clamp, masked_fill, where
+from tensorlite.ops.shape import (
+    broadcast_to,
+    cat,
+    chunk,
+    concat,
+    concatenate,
+    flatten,
+    flip,
+    movedim,
+    narrow,
+    permute,
+    reshape,
+    select,
+    split,
+    squeeze,
+    stack,
+    t,
+    transpose,
+    tril,
+    triu,
+    unbind,
+    unflatten,
+    unsqueeze,
+)
+from tensorlite.random import (
+    Generator,
+    bernoulli,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    set_rng_state,
+)
+from tensorlite.tensor import Size, Tensor
+
+from tensorlite import autograd  # isort: skip  (after the names it would be hidden by)
+
+from tensorlite import nn, optim  # isort: skip
+
+__version__ = "0.1.0"
+float, double, half = float32, float64, float16
+short, int, long = int16, int32, int64
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tensorlite\.")  # log(0) is -inf, without a word
+
+_LAZY = {
+    "bfloat16": ("tensorlite.backend.dtypes", "bfloat16"),
+    "draw_graph": ("tensorlite.graph", "draw_graph"),
+    **{name: ("tensorlite.serialization", name) for name in ("save", "load")},
+    **{name: ("tensorlite.anomaly", name) for name in ("is_anomaly_enabled", "is_anomaly_check_nan_enabled")},
+    **{name: (f"tensorlite.{name}", None) for name in ("models", "graph", "cli", "viz", "cuda")},
+}
+_LAZY_AUTOGRAD = {  # names of tl.autograd that live in upper rooms
+    "Function": ("tensorlite.function", "Function"),
+    "function": ("tensorlite.function", None),
+    "detect_anomaly": ("tensorlite.anomaly", "detect_anomaly"),
+    "set_detect_anomaly": ("tensorlite.anomaly", "set_detect_anomaly"),
+}
+
+
+def _loader(package, table):
+    """The `__getattr__` of a module: loads the names of `table` when they are first asked for."""
+
+    def load(name):
+        if name not in table:
+            raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
+        module, attribute = table[name]
+        value = _importlib.import_module(module)
+        if attribute is not None:
+            value = getattr(value, attribute)
+            value = value() if name == "bfloat16" else value
+        setattr(package, name, value)
+        return value
+
+    return load
+
+
+__getattr__ = _loader(_sys.modules[__name__], _LAZY)
+autograd.__getattr__ = _loader(autograd, _LAZY_AUTOGRAD)
+autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck

@@ -1,0 +1,373 @@
+"""Backend: the array module `xp` and the named primitives, each written plainly in xp, forward and backward as pairs.
+
+cpu.py and cuda.py override a primitive where something faster is known; any override may be deleted and all still works.
+Raw arrays in, raw arrays out: no Tensor is known here.
+"""
+
+import math
+import os
+
+import numpy as np
+
+from tensorlite.errors import IndexError_
+
+# erfc(z) = t exp(-z^2) sum_k c_k T_k(2t - 1), t = 2 / (2 + z), for z >= 0: a Chebyshev series fitted in 40 digits;
+# relative error 3.6e-15 with all terms, 5e-9 with the first 13. Near 0 erf has its Taylor series.
+_ERFC = (
+    0.5770337386164697, 0.3554369212704985, 0.06509515882878653, 0.003671142395836639, -0.0011128447433526325,
+    -0.0001607582991537808, 3.278031574173137e-05, 5.442441645505016e-06, -1.5154665553171482e-06,
+    -1.4297608181169865e-07, 8.234608827419493e-08, -1.2962846852306563e-09, -4.154721631015199e-09,
+    6.347058278362811e-10, 1.4320822712256225e-10, -6.160390105204585e-11, 2.0612138554721698e-12,
+    3.5714931488477042e-12, -8.586422843251796e-13, -6.14560021379063e-14, 7.418725748596617e-14,
+    -1.2895042755032325e-14, -2.358726385710632e-15, 1.5729349381685912e-15, -2.2782966239546465e-16,
+)  # fmt: skip
+_ERF_TAYLOR = tuple(2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(12))
+
+
+class Backend:
+    """One kind of device. `xp` is its NumPy-like module; the methods below are the kernels that may be replaced."""
+
+    xp = np
+    name = "base"
+
+    def resolve(self, device):
+        """The device with its index filled in; here devices have none."""
+        return device if device.index is None else type(device)(device.type)
+
+    # ---------------------------------------------------------------- in and out, memory
+    def from_host(self, array):
+        """A NumPy array as an array of this device (a copy only where memory is separate)."""
+        return self.xp.asarray(array)
+
+    def to_host(self, array):
+        """An array of this device as a NumPy array."""
+        return np.asarray(array)
+
+    def as_array(self, value):
+        """An ndarray for a result that may be a scalar (NumPy's full reductions give those)."""
+        return value if isinstance(value, self.xp.ndarray) else self.xp.asarray(value)
+
+    def number(self, value, dtype):
+        """A Python number as this library takes it without changing the dtype of an array."""
+        return value
+
+    def is_view(self, out, source) -> bool:
+        """Whether `out`, just computed from `source` by a shape operation, shares its memory."""
+        return out is source or (out.base is not None and (out.base is source or out.base is source.base))
+
+    def synchronize(self) -> None:
+        """Wait until all work queued on the device is done."""
+
+    def quiet(self):
+        """A context in which divisions by zero and overflows give inf and nan without a warning."""
+        return np.errstate(all="ignore")
+
+    def memory_allocated(self) -> int:
+        """Bytes in use on the device, as far as its allocator knows."""
+        return 0
+
+    def check_range(self, index, size: int, what: str) -> None:
+        """Raise IndexError_ unless 0 <= index < size everywhere. Waits for the device."""
+        if index.size:
+            low, high = int(index.min()), int(index.max())
+            if low < 0 or high >= size:
+                wrong = low if low < 0 else high
+                raise IndexError_(f"{what} {wrong} is out of range: it must be 0 to {size - 1}")
+
+    def facts(self) -> dict:
+        """What a person wants to know of this backend: the BLAS it uses, and the thread settings."""
+        blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        set_to = ", ".join(f"{n}={os.environ[n]}" for n in names if n in os.environ)
+        return {
+            "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+            "threads": set_to or f"as many as the BLAS takes (up to {os.cpu_count()})",
+        }
+
+    def text(self, array, prefix: str) -> str:
+        """The values in brackets, as shown by repr; long arrays are shortened."""
+        return np.array2string(
+            self.to_host(array), separator=", ", precision=4, prefix=prefix, floatmode="maxprec_equal"
+        )
+
+    def check_key(self, shape, key) -> None:
+        """Refuse integer arrays out of range in an index expression, where the library itself would not."""
+
+    def host_index(self, key):
+        """A list or NumPy array used as an index, as a NumPy array; an empty list counts as integers."""
+        array = np.asarray(key)
+        return array.astype(np.int64) if not array.size and array.dtype.kind == "f" else array
+
+    # ---------------------------------------------------------------- sums and products
+    def sum_to(self, g, shape):
+        """Sum g down to `shape`: the inverse of broadcasting."""
+        lead = g.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
+        return g.sum(axis=axes, keepdims=True).reshape(shape) if axes else g.reshape(shape)
+
+    def matmul(self, a, b, out=None):
+        """a @ b for at least two dimensions each."""
+        return self.xp.matmul(a, b) if out is None else self.xp.matmul(a, b, out=out)
+
+    def clip_by_norm(self, grads, max_norm: float):
+        """Scale all arrays in place so that their joint L2 norm is at most max_norm; the norm before, as a 0-d array."""
+        xp = self.xp
+        wide = [g if g.dtype.itemsize > 2 else g.astype(xp.float32) for g in grads]  # squares of halves overflow
+        total = xp.sqrt(sum((g * g).sum() for g in wide))
+        factor = xp.minimum(max_norm / (total + 1e-6), 1.0)
+        for g in grads:
+            g *= factor.astype(g.dtype)
+        return total
+
+    # ---------------------------------------------------------------- elementwise
+    def erf(self, x):
+        """The error function, to the precision of x's dtype."""
+        xp = self.xp
+        z = xp.abs(x)
+        t = 2 / (2 + z)
+        coefficients = _ERFC if x.dtype == np.float64 else _ERFC[:13]
+        u2, b0, b1 = 4 * t - 2, 0.0, 0.0
+        for c in reversed(coefficients[1:]):  # Clenshaw's recurrence
+            b0, b1 = u2 * b0 - b1 + c, b0
+        far = 1 - t * xp.exp(-z * z) * (u2 * b0 * 0.5 - b1 + coefficients[0])
+        small = xp.minimum(z, 0.5)
+        near, s2 = 0.0, small * small
+        for c in reversed(_ERF_TAYLOR):
+            near = near * s2 + c
+        return xp.copysign(xp.where(z < 0.5, near * small, far), x).astype(x.dtype, copy=False)
+
+    def gelu(self, x, approximate: str, keep: bool):
+        """x Phi(x) (Hendrycks and Gimpel 2016), exact ("none") or by tanh ("tanh"); and, if `keep`, what gelu_backward may
+        use so as not to compute it again (here None)."""
+        if approximate == "tanh":
+            inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+            return 0.5 * x * (1 + self.xp.tanh(inner)), None
+        return 0.5 * x * (1 + self.erf(x * math.sqrt(0.5))), None
+
+    def gelu_backward(self, g, x, kept, approximate: str):
+        """g times the slope of gelu at x."""
+        xp = self.xp
+        if approximate == "tanh":
+            c = math.sqrt(2 / math.pi)
+            t = xp.tanh(c * (x + 0.044715 * x * x * x))
+            return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
+        phi = xp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+        return g * (0.5 * (1 + self.erf(x * math.sqrt(0.5))) + x * phi)
+
+    # ---------------------------------------------------------------- softmax and its loss
+    def softmax(self, x, axis: int):
+        """exp(x) / sum exp(x) along axis, computed from x - max x."""
+        if not x.size:
+            return x.copy()  # an empty axis has no maximum
+        e = self.xp.exp(x - x.max(axis=axis, keepdims=True))
+        e /= e.sum(axis=axis, keepdims=True)
+        return e
+
+    def softmax_backward(self, g, y, axis: int):
+        """y (g - sum(g y))."""
+        return y * (g - (g * y).sum(axis=axis, keepdims=True))
+
+    def log_softmax(self, x, axis: int):
+        """x - log sum exp x along axis."""
+        if not x.size:
+            return x.copy()
+        z = x - x.max(axis=axis, keepdims=True)
+        z -= self.xp.log(self.xp.exp(z).sum(axis=axis, keepdims=True))
+        return z
+
+    def log_softmax_backward(self, g, y, axis: int):
+        """g - softmax(x) sum(g), from y = log_softmax(x)."""
+        return g - self.xp.exp(y) * g.sum(axis=axis, keepdims=True)
+
+    def cross_entropy(self, x, picks, keep, smoothing: float):
+        """Loss of each row and its log-sum-exp.
+
+        x (N, C) logits; picks (N,) classes, each in range; keep (C,) class weights or None.
+        loss = (1 - s) w_t (lse - x_t) + s / C sum_c w_c (lse - x_c).
+        """
+        xp = self.xp
+        m = x.max(axis=1)
+        lse = xp.log(xp.exp(x - m[:, None]).sum(axis=1)) + m
+        rows = xp.arange(x.shape[0])
+        loss = lse - x[rows, picks]
+        if keep is not None:
+            loss = loss * keep[picks]
+        if smoothing:
+            every = lse[:, None] - x
+            every = (every if keep is None else every * keep).sum(axis=1)
+            loss = (1 - smoothing) * loss + (smoothing / x.shape[1]) * every
+        return loss, lse
+
+    def cross_entropy_backward(self, g, x, picks, keep, smoothing: float, lse):
+        """d loss / d x, row n times g[n]."""
+        xp = self.xp
+        n, c = x.shape
+        rows = xp.arange(n)
+        p = xp.exp(x - lse[:, None])
+        hit = g if keep is None else g * keep[picks]
+        hit = hit * (1 - smoothing) if smoothing else hit
+        if not smoothing:
+            p *= hit[:, None]
+        else:
+            total = c if keep is None else keep.sum()
+            p *= (hit + g * (smoothing / c * total))[:, None]
+            p -= g[:, None] * (smoothing / c) if keep is None else g[:, None] * (smoothing / c * keep)
+        p[rows, picks] -= hit
+        return p
+
+    # ---------------------------------------------------------------- normalisation over the last axis of (N, D)
+    def layer_norm(self, x, weight, bias, eps: float):
+        """(x - mean) / sqrt(var + eps) * weight + bias for each row; also mean (N, 1) and 1 / sqrt(var + eps) (N, 1)."""
+        mean = x.mean(axis=1, keepdims=True)
+        centred = x - mean
+        rstd = 1 / self.xp.sqrt((centred * centred).mean(axis=1, keepdims=True) + eps)
+        y = centred * rstd
+        if weight is not None:
+            y *= weight
+        if bias is not None:
+            y += bias
+        return y, mean, rstd
+
+    def layer_norm_backward(self, g, x, weight, mean, rstd, needs):
+        """Gradients of x, weight, bias (None where not needed)."""
+        xhat = (x - mean) * rstd
+        gw = (g * xhat).sum(axis=0) if needs[1] else None
+        gb = g.sum(axis=0) if needs[2] else None
+        if not needs[0]:
+            return None, gw, gb
+        h = g if weight is None else g * weight
+        gx = h - h.mean(axis=1, keepdims=True) - xhat * (h * xhat).mean(axis=1, keepdims=True)
+        gx *= rstd
+        return gx, gw, gb
+
+    def rms_norm(self, x, weight, eps: float):
+        """x / sqrt(mean(x^2) + eps) * weight for each row; also 1 / sqrt(mean(x^2) + eps) (N, 1)."""
+        rstd = 1 / self.xp.sqrt((x * x).mean(axis=1, keepdims=True) + eps)
+        y = x * rstd
+        return (y if weight is None else y * weight), rstd
+
+    def rms_norm_backward(self, g, x, weight, rstd, needs):
+        """Gradients of x and weight (None where not needed)."""
+        xhat = x * rstd
+        gw = (g * xhat).sum(axis=0) if needs[1] else None
+        if not needs[0]:
+            return None, gw
+        h = g if weight is None else g * weight
+        return (h - xhat * (h * xhat).mean(axis=1, keepdims=True)) * rstd, gw
+
+    # ---------------------------------------------------------------- rows by index
+    def embedding(self, weight, index):
+        """weight[index]: rows of a table; the indices are in range."""
+        return self.xp.take(weight, index, axis=0)
+
+    def embedding_backward(self, g, index, rows: int):
+        """Zeros (rows, D) with each row of g added at its index."""
+        out = self.xp.zeros((rows, g.shape[-1]), dtype=g.dtype)
+        self.add_at(out, index.reshape(-1), g.reshape(-1, g.shape[-1]))
+        return out
+
+    def index_add(self, shape, key, g):
+        """Zeros of `shape` with g added at key (a NumPy index expression); repeated places add up."""
+        out = self.xp.zeros(shape, dtype=g.dtype)
+        if _basic(key):
+            out[key] = g
+        else:
+            self.add_at(out, key, g)
+        return out
+
+    def add_at(self, out, key, g) -> None:
+        """out[key] += g, repeated places adding up; 16-bit floats are summed in 32 bits (CuPy cannot add bfloat16)."""
+        if out.dtype.itemsize == 2 and out.dtype.kind not in "iu":
+            total = out.astype(np.float32)
+            self.xp.add.at(total, key, g.astype(np.float32))
+            out[...] = total.astype(out.dtype)
+        else:
+            self.xp.add.at(out, key, g)
+
+    # ---------------------------------------------------------------- random bits, equal on every device
+    def philox(self, count: int, seed: int, offset: int):
+        """`count` random uint32 from Philox4x32-10 (Salmon et al. 2011): key = seed, counter = (block, offset)."""
+        xp, low = self.xp, 0xFFFFFFFF
+        blocks = (count + 3) // 4
+        c0 = xp.arange(blocks, dtype=xp.uint64)
+        c1 = c0 >> 32
+        c0 = c0 & low
+        c2 = xp.full(blocks, offset & low, dtype=xp.uint64)
+        c3 = xp.full(blocks, (offset >> 32) & low, dtype=xp.uint64)
+        k0, k1 = seed & low, (seed >> 32) & low
+        for _ in range(10):
+            p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57
+            c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & low, (p0 >> 32) ^ c3 ^ k1, p0 & low
+            k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
+        return xp.stack([c0, c1, c2, c3], axis=1).astype(xp.uint32).reshape(-1)[:count]
+
+    def dropout_mask(self, shape, p: float, seed: int, offset: int, dtype):
+        """0 with probability p, else 1 / (1 - p), for each element; the same on every device."""
+        bits = self.philox(math.prod(shape), seed, offset).reshape(shape)
+        scale = 0.0 if p == 1 else 1 / (1 - p)
+        mask = (bits >= min(round(p * 2**32), 2**32 - 1)).astype(dtype) * scale
+        return mask.astype(dtype, copy=False)  # bfloat16 times a Python number is float32
+
+    # ---------------------------------------------------------------- attention
+    def attention(self, q, k, v, mask, causal: bool, scale: float, drop):
+        """softmax(scale q k^T + mask) v and the log-sum-exp of each row (inf for a fully masked row, which gives 0).
+
+        q (..., L, E), k (..., S, E), v (..., S, F); mask bool (True: may attend) or float, broadcast to (..., L, S);
+        drop: factors (..., L, S) on the probabilities, or None.
+        """
+        xp = self.xp
+        s = self._scores(q, k, mask, causal, scale)
+        m = s.max(axis=-1, keepdims=True)
+        m = xp.where(m == -math.inf, 0.0, m).astype(s.dtype)
+        s = xp.exp(s - m)
+        z = s.sum(axis=-1, keepdims=True)
+        empty = z == 0
+        lse = xp.where(empty, math.inf, m + xp.log(z + empty)).astype(s.dtype)
+        s = s / (z + empty)
+        return self.matmul(s if drop is None else s * drop, v), lse
+
+    def attention_backward(self, g, q, k, v, mask, causal: bool, scale: float, drop, out, lse, needs):
+        """Gradients of q, k, v and of a float mask; the probabilities are recomputed from lse."""
+        xp = self.xp
+        p = xp.exp(self._scores(q, k, mask, causal, scale) - lse)
+        gv = self.matmul(xp.swapaxes(p if drop is None else p * drop, -1, -2), g) if needs[2] else None
+        gp = self.matmul(g, xp.swapaxes(v, -1, -2))
+        if drop is not None:
+            gp = gp * drop
+        gs = p * (gp - (g * out).sum(axis=-1, keepdims=True))
+        gq = self.matmul(gs, k) * scale if needs[0] else None
+        gk = self.matmul(xp.swapaxes(gs, -1, -2), q) * scale if needs[1] else None
+        return gq, gk, gv, gs if needs[3] else None
+
+    def _scores(self, q, k, mask, causal, scale):
+        xp = self.xp
+        s = self.matmul(q, xp.swapaxes(k, -1, -2)) * scale
+        if causal:
+            s = xp.where(xp.tril(xp.ones(s.shape[-2:], dtype=bool)), s, -math.inf).astype(q.dtype)
+        if mask is not None:
+            s = xp.where(mask, s, -math.inf).astype(q.dtype) if mask.dtype == bool else s + mask
+        return s
+
+    # ---------------------------------------------------------------- optimizer
+    def adamw_step(self, p, g, m, v, *, lr, beta1, beta2, eps, weight_decay, step: int, maximize=False, vmax=None):
+        """One AdamW step (Loshchilov and Hutter 2019) in place on p, m, v (and vmax for AMSGrad)."""
+        xp = self.xp
+        if maximize:
+            g = -g
+        p *= 1 - lr * weight_decay
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        second = v
+        if vmax is not None:
+            vmax[...] = xp.maximum(vmax, v)
+            second = vmax
+        root = xp.sqrt(second) / math.sqrt(1 - beta2**step) + eps
+        p -= (lr / (1 - beta1**step)) * m / root
+
+
+def _basic(key) -> bool:
+    """Whether an index expression has no integer or boolean arrays: a view, without repeated places."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return not any(hasattr(k, "dtype") or isinstance(k, list) for k in parts)

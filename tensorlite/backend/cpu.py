@@ -1,0 +1,257 @@
+"""The NumPy backend: base.py's kernels in chunks that stay in the cache, without temporaries; rows and attention stand beside.
+
+A kernel serves float32 and float64 and leaves all else to base.py. It never writes to its inputs (but for those of the
+optimizer), which may be views, read-only, or expanded.
+"""
+
+import math
+
+import numpy as np
+
+from tensorlite.backend.base import Backend
+from tensorlite.backend.cpu_attention import AttentionKernels
+from tensorlite.backend.cpu_rows import RowKernels, column_sum
+from tensorlite.backend.scratch import CHUNK, chunks, covered, keep_freed_memory, scratch
+
+_WEAK = np.lib.NumpyVersion(np.__version__) >= "2.0.0"  # since then a Python number never changes an array's dtype
+
+# Phi(x) = 1 / (1 + exp(x p(x^2))) with a polynomial p fitted (minimax) for |x| <= 6.5: error of Phi 3.8e-8, of x Phi(x)
+# 7.1e-8, both below float32's own rounding. One exp and one division; beyond 6.5 it goes to 0 and 1 as it must.
+_PHI = (
+    -1.5957700562451207, -0.07266527335627786, 6.415789722823172e-05, 0.00011105517058917108, -8.012062143110321e-06,
+    2.712313516481609e-07, -3.7041093367085916e-09,
+)  # fmt: skip
+# the tanh formula is of the same kind: (1 + tanh z) / 2 = 1 / (1 + exp(-2 z)), z = sqrt(2 / pi) (x + 0.044715 x^3)
+_TANH = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
+_ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embedding is one product with a one-hot matrix
+_BLOCKS = 1 << 14  # blocks of four random numbers made at a time
+
+
+class CpuBackend(RowKernels, AttentionKernels, Backend):
+    """The CPU, by NumPy."""
+
+    name = "cpu"
+
+    def __init__(self):
+        keep_freed_memory()
+
+    def number(self, value, dtype):
+        return value if _WEAK else dtype.type(value)
+
+    # ---------------------------------------------------------------- elementwise
+    def erf(self, x):
+        if not covered(x):
+            return super().erf(x)
+        return _in_chunks(super().erf, x)
+
+    def gelu(self, x, approximate, keep):
+        series = _series(x, approximate)
+        if series is None:
+            whole = super().gelu
+            return (
+                (_in_chunks(lambda x: whole(x, approximate, False)[0], x), None)
+                if covered(x)
+                else whole(x, approximate, keep)
+            )
+        flat, out, slope = x.reshape(-1), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype) if keep else None
+        with self.quiet():  # exp overflows to inf where Phi is 0
+            for start, stop in chunks(flat.size):
+                u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
+                part, y = flat[start:stop], out.reshape(-1)[start:stop]
+                _logistic(part, u, e, series)
+                if keep:
+                    np.divide(1.0, e, out=e)
+                    np.multiply(part, e, out=y)
+                    _slope(part, e, u, w, series, slope.reshape(-1)[start:stop])
+                else:
+                    np.divide(part, e, out=y)
+        return out, slope
+
+    def gelu_backward(self, g, x, kept, approximate):
+        if kept is not None:
+            return g * kept
+        series = _series(x, approximate)
+        if series is None or g.dtype != x.dtype:
+            whole = super().gelu_backward
+            if not covered(x, g):
+                return whole(g, x, kept, approximate)
+            return _in_chunks(lambda g, x: whole(g, x, kept, approximate), g, x)
+        flat, up, out = x.reshape(-1), g.reshape(-1), np.empty(x.shape, x.dtype)
+        with self.quiet():
+            for start, stop in chunks(flat.size):
+                u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
+                part, y = flat[start:stop], out.reshape(-1)[start:stop]
+                _logistic(part, u, e, series)
+                np.divide(1.0, e, out=e)
+                _slope(part, e, u, w, series, y)
+                np.multiply(y, up[start:stop], out=y)
+        return out
+
+    # ---------------------------------------------------------------- sums and rows by index
+    def sum_to(self, g, shape):
+        lead = g.ndim - len(shape)
+        if lead and covered(g) and g.flags.c_contiguous and g.shape[lead:] == tuple(shape):
+            return column_sum(g.reshape(math.prod(g.shape[:lead]), -1)).reshape(shape)
+        return super().sum_to(g, shape)
+
+    def embedding_backward(self, g, index, rows):
+        width = g.shape[-1]
+        index, g2 = index.reshape(-1), g.reshape(-1, width)
+        if not covered(g2):
+            return super().embedding_backward(g, index, rows)
+        if rows * g2.size <= _ONE_PRODUCT:
+            hot = np.zeros((index.size, rows), g.dtype)
+            hot[np.arange(index.size), index] = 1
+            return hot.T @ g2
+        out = np.zeros((rows, width), g.dtype)
+        order = np.argsort(index, kind="stable")
+        index, g2 = index[order], np.take(g2, order, axis=0)
+        first = np.flatnonzero(np.concatenate(([True], index[1:] != index[:-1])))
+        stop = np.append(first[1:], index.size)
+        out[index[first]] = g2[first]
+        for k in range(1, 4):  # the second, third and fourth of each index, all at once
+            more = first[stop - first > k]
+            if more.size:
+                out[index[more]] += g2[more + k]
+        many = stop - first > 4
+        for a, b in zip(first[many].tolist(), stop[many].tolist()):
+            out[index[a]] += g2[a + 4 : b].sum(axis=0)
+        return out
+
+    # ---------------------------------------------------------------- random bits
+    def philox(self, count, seed, offset):
+        out = np.empty((-(-count // 4), 4), np.uint32)
+        for start, stop in chunks(len(out), CHUNK // _BLOCKS):
+            _philox(out[start:stop], start, seed, offset)
+        return out.reshape(-1)[:count]
+
+    def dropout_mask(self, shape, p, seed, offset, dtype):
+        count = math.prod(shape)
+        blocks = -(-count // 4)
+        out = np.empty((blocks, 4), dtype)
+        bits, kept = np.empty((min(blocks, _BLOCKS), 4), np.uint32), np.empty((min(blocks, _BLOCKS), 4), bool)
+        limit, scale = np.uint32(min(round(p * 2**32), 2**32 - 1)), 0.0 if p == 1 else 1 / (1 - p)
+        for start, stop in chunks(blocks, CHUNK // _BLOCKS):
+            n = stop - start
+            _philox(bits[:n], start, seed, offset)
+            np.greater_equal(bits[:n], limit, out=kept[:n])
+            np.multiply(kept[:n], scale, out=out[start:stop], dtype=out.dtype)
+        return out.reshape(-1)[:count].reshape(shape)
+
+    # ---------------------------------------------------------------- optimizer
+    def clip_by_norm(self, grads, max_norm):
+        if not grads or any(not _flat(g) for g in grads):
+            return super().clip_by_norm(grads, max_norm)
+        total = math.sqrt(sum(float(np.dot(g.reshape(-1), g.reshape(-1))) for g in grads))
+        factor = max_norm / (total + 1e-6)
+        if not factor >= 1:  # also for nan, which is to spread as in base.py
+            for g in grads:
+                np.multiply(g, factor, out=g)
+        return np.asarray(total, np.result_type(*grads))
+
+    def adamw_step(self, p, g, m, v, *, lr, beta1, beta2, eps, weight_decay, step, maximize=False, vmax=None):
+        arrays = (p, g, m, v) if vmax is None else (p, g, m, v, vmax)
+        if not covered(*arrays) or not all(_flat(a) for a in arrays):
+            return super().adamw_step(p, g, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay,
+                                      step=step, maximize=maximize, vmax=vmax)  # fmt: skip
+        # m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) with sqrt(1 - b2^t) taken out: one factor, one eps for all
+        root = math.sqrt(1 - beta2**step)
+        rate, eps, share = lr * root / (1 - beta1**step), eps * root, (beta1 - 1 if maximize else 1 - beta1)
+        flat = [a.reshape(-1) for a in arrays]
+        for start, stop in chunks(p.size):
+            (w,) = scratch(p.dtype, (stop - start,))
+            p, g, m, v, *top = [a[start:stop] for a in flat]
+            np.multiply(m, beta1, out=m)
+            np.multiply(g, share, out=w)
+            np.add(m, w, out=m)
+            np.multiply(v, beta2, out=v)
+            np.multiply(g, g, out=w)
+            np.multiply(w, 1 - beta2, out=w)
+            np.add(v, w, out=v)
+            if top:
+                np.maximum(top[0], v, out=top[0])
+            np.sqrt(top[0] if top else v, out=w)
+            np.add(w, eps, out=w)
+            np.divide(m, w, out=w)
+            np.multiply(w, rate, out=w)
+            if weight_decay:
+                np.multiply(p, 1 - lr * weight_decay, out=p)
+            np.subtract(p, w, out=p)
+
+
+def _in_chunks(function, *arrays):
+    """function(...) of base.py on arrays of one shape, a chunk at a time: its temporaries stay in the cache."""
+    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    flat, y = [a.reshape(-1) for a in arrays], out.reshape(-1)
+    for start, stop in chunks(out.size):
+        y[start:stop] = function(*[a[start:stop] for a in flat])
+    return out
+
+
+def _flat(a) -> bool:
+    """Whether a is a float32 or float64 array whose elements lie one after the other, so that reshape(-1) is a view."""
+    return isinstance(a, np.ndarray) and a.dtype.char in "fd" and a.flags.c_contiguous and a.size > 0
+
+
+def _series(x, approximate):
+    """The polynomial for gelu in this dtype; None: base.py's definition is needed."""
+    if not covered(x):
+        return None
+    return _TANH if approximate == "tanh" else _PHI if x.dtype.char == "f" else None
+
+
+def _logistic(x, u, e, series):
+    """u = x^2; e = 1 + exp(x p(u)), whose inverse is Phi(x)."""
+    np.multiply(x, x, out=u)
+    np.multiply(u, series[-1], out=e)
+    for c in series[-2:0:-1]:
+        np.add(e, c, out=e)
+        np.multiply(e, u, out=e)
+    np.add(e, series[0], out=e)
+    np.multiply(e, x, out=e)
+    np.exp(e, out=e)
+    np.add(e, 1.0, out=e)
+
+
+def _slope(x, phi, u, w, series, out):
+    """out = Phi(x) + x Phi'(x), from u = x^2 and phi = Phi(x); overwrites u and w."""
+    if series is _PHI:  # Phi' = exp(-x^2 / 2) / sqrt(2 pi)
+        np.multiply(u, -0.5, out=u)
+        np.exp(u, out=u)
+        np.multiply(u, 1 / math.sqrt(2 * math.pi), out=u)
+    else:  # Phi' = Phi (1 - Phi) (2 z)'
+        np.minimum(u, 1e6, out=u)  # of a huge x: 0 times inf is to be 0
+        np.multiply(u, -3 * _TANH[1], out=u)
+        np.add(u, -_TANH[0], out=u)
+        np.multiply(u, phi, out=u)
+        np.subtract(1.0, phi, out=w)
+        np.multiply(u, w, out=u)
+    np.multiply(u, x, out=u)
+    np.add(u, phi, out=out)
+
+
+def _philox(out, first, seed, offset):
+    """Philox4x32-10 (see base.py) for blocks first, first + 1, ... into out (blocks, 4) uint32."""
+    low, n = np.uint64(0xFFFFFFFF), len(out)
+    shift, m0, m1 = np.uint64(32), np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+    c0, c1, c2, c3, p0, p1 = scratch(np.dtype(np.uint64), *[(n,)] * 6)
+    c0[...] = np.arange(first, first + n, dtype=np.uint64)
+    np.right_shift(c0, shift, out=c1)
+    np.bitwise_and(c0, low, out=c0)
+    c2.fill(offset & 0xFFFFFFFF)
+    c3.fill((offset >> 32) & 0xFFFFFFFF)
+    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+    for _ in range(10):
+        np.multiply(c0, m0, out=p0)
+        np.multiply(c2, m1, out=p1)
+        np.right_shift(p1, shift, out=c0)
+        np.bitwise_xor(c0, c1, out=c0)
+        np.bitwise_xor(c0, np.uint64(k0), out=c0)
+        np.right_shift(p0, shift, out=c2)
+        np.bitwise_xor(c2, c3, out=c2)
+        np.bitwise_xor(c2, np.uint64(k1), out=c2)
+        np.bitwise_and(p1, low, out=c1)
+        np.bitwise_and(p0, low, out=c3)
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    for i, c in enumerate((c0, c1, c2, c3)):
+        out[:, i] = c

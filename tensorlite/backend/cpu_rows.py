@@ -1,0 +1,240 @@
+"""NumPy kernels that work row by row: softmax, cross-entropy, layer norm and RMS norm, forward and backward.
+
+Sums along a row are products with a vector of ones where BLAS is as accurate, two to five times as fast as a reduction.
+"""
+
+import math
+
+import numpy as np
+
+from tensorlite.backend.base import Backend
+from tensorlite.backend.scratch import chunks, covered, scratch
+
+SAFE = 60.0  # exp of -60..60 and sums of such stay far inside float32: no maximum need be taken off first
+_BLAS_SUM = 2048  # longest row that is summed by BLAS, whose rounding error grows with the length
+
+row_dot = getattr(np, "vecdot", None) or (lambda a, b: np.einsum("...i,...i->...", a, b))  # vecdot: NumPy 2
+_ones = {}
+
+
+def ones(count, dtype):
+    """A read-only vector of ones."""
+    if (count, dtype) not in _ones:
+        if len(_ones) > 256:
+            _ones.clear()
+        _ones[count, dtype] = np.ones(count, dtype)
+    return _ones[count, dtype]
+
+
+def row_sum(x):
+    """Sum over the last axis."""
+    n = x.shape[-1]
+    return x @ ones(n, x.dtype) if n <= _BLAS_SUM else x.sum(axis=-1)
+
+
+def column_sum(x):
+    """Sum over the rows of (N, D), in blocks, so that the rounding error does not grow with N."""
+    total = np.zeros(x.shape[1], x.dtype)
+    for start in range(0, len(x), _BLAS_SUM):
+        part = x[start : start + _BLAS_SUM]
+        total += ones(len(part), x.dtype) @ part
+    return total
+
+
+def exp_rows(x, out):
+    """out = exp(x - shift) for rows x, with a shift that keeps it finite; returns the shift (rows, 1), or 0.0: none needed."""
+    if x.max() < SAFE and x.min() > -SAFE:
+        np.exp(x, out=out)
+        return 0.0
+    shift = x.max(axis=-1, keepdims=True)
+    np.subtract(x, shift, out=out)
+    np.exp(out, out=out)
+    return shift
+
+
+class RowKernels(Backend):
+    """Kernels over the last axis."""
+
+    def softmax(self, x, axis):
+        if not _last(x, axis):
+            return super().softmax(x, axis)
+        rows, y, shape = *_rows(x), x.shape
+        for a, b in chunks(*rows.shape):
+            part = y[a:b]
+            exp_rows(rows[a:b], part)
+            z = row_sum(part)
+            np.divide(1.0, z, out=z)
+            np.multiply(part, z[:, None], out=part)
+        return y.reshape(shape)
+
+    def softmax_backward(self, g, y, axis):
+        if not _last(y, axis) or g.dtype != y.dtype:
+            return super().softmax_backward(g, y, axis)
+        rows, out = _rows(y)
+        up = g.reshape(rows.shape)
+        for a, b in chunks(*rows.shape):
+            part = out[a:b]
+            np.subtract(up[a:b], row_dot(up[a:b], rows[a:b])[:, None], out=part)
+            np.multiply(part, rows[a:b], out=part)
+        return out.reshape(y.shape)
+
+    def log_softmax(self, x, axis):
+        if not _last(x, axis):
+            return super().log_softmax(x, axis)
+        rows, out = _rows(x)
+        for a, b in chunks(*rows.shape):
+            (e,) = scratch(x.dtype, (b - a, rows.shape[1]))
+            shift = exp_rows(rows[a:b], e)
+            z = row_sum(e)[:, None]
+            np.log(z, out=z)
+            # the two are taken off one by one: their sum would round at the size of the logits
+            part = rows[a:b] if isinstance(shift, float) else np.subtract(rows[a:b], shift, out=out[a:b])
+            np.subtract(part, z, out=out[a:b])
+        return out.reshape(x.shape)
+
+    def log_softmax_backward(self, g, y, axis):
+        if not _last(y, axis) or g.dtype != y.dtype:
+            return super().log_softmax_backward(g, y, axis)
+        rows, out = _rows(y)
+        up = g.reshape(rows.shape)
+        for a, b in chunks(*rows.shape):
+            part = out[a:b]
+            np.exp(rows[a:b], out=part)
+            np.multiply(part, row_sum(up[a:b])[:, None], out=part)
+            np.subtract(up[a:b], part, out=part)
+        return out.reshape(y.shape)
+
+    def cross_entropy(self, x, picks, keep, smoothing):
+        if not covered(x) or smoothing:
+            return super().cross_entropy(x, picks, keep, smoothing)
+        loss, lse = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
+        for a, b in chunks(*x.shape):
+            (e,) = scratch(x.dtype, (b - a, x.shape[1]))
+            shift = exp_rows(x[a:b], e)
+            z = np.log(row_sum(e))
+            picked = x[np.arange(a, b), picks[a:b]]
+            if isinstance(shift, float):
+                lse[a:b] = z
+                np.subtract(z, picked, out=loss[a:b])
+            else:
+                np.add(z, shift[:, 0], out=lse[a:b])
+                np.subtract(lse[a:b], picked, out=loss[a:b])
+        return (loss if keep is None else loss * keep[picks]), lse
+
+    def cross_entropy_backward(self, g, x, picks, keep, smoothing, lse):
+        if not covered(x, g) or smoothing:
+            return super().cross_entropy_backward(g, x, picks, keep, smoothing, lse)
+        out, hit = np.empty(x.shape, x.dtype), g if keep is None else g * keep[picks]
+        for a, b in chunks(*x.shape):
+            part = out[a:b]
+            np.subtract(x[a:b], lse[a:b, None], out=part)
+            np.exp(part, out=part)
+            np.multiply(part, hit[a:b, None], out=part)
+            part[np.arange(b - a), picks[a:b]] -= hit[a:b]
+        return out
+
+    def layer_norm(self, x, weight, bias, eps):
+        if not covered(x, *_given(weight, bias)):
+            return super().layer_norm(x, weight, bias, eps)
+        n, d = x.shape
+        y, mean, rstd = np.empty((n, d), x.dtype), np.empty((n, 1), x.dtype), np.empty((n, 1), x.dtype)
+        for a, b in chunks(n, d):
+            part, m, r = y[a:b], mean[a:b, 0], rstd[a:b, 0]
+            np.divide(row_sum(x[a:b]), d, out=m)
+            np.subtract(x[a:b], mean[a:b], out=part)
+            _inverse_root(row_dot(part, part), d, eps, out=r)
+            np.multiply(part, rstd[a:b], out=part)
+            if weight is not None:
+                np.multiply(part, weight, out=part)
+            if bias is not None:
+                np.add(part, bias, out=part)
+        return y, mean, rstd
+
+    def layer_norm_backward(self, g, x, weight, mean, rstd, needs):
+        if not covered(g, x, *_given(weight)):
+            return super().layer_norm_backward(g, x, weight, mean, rstd, needs)
+        n, d = x.shape
+        share = ones(d, x.dtype) if weight is None else weight
+        gx = np.empty((n, d), x.dtype) if needs[0] else None
+        gw = np.zeros(d, x.dtype) if needs[1] else None
+        gb = np.zeros(d, x.dtype) if needs[2] else None
+        for a, b in chunks(n, d):
+            centred, w = scratch(x.dtype, (b - a, d), (b - a, d))
+            up, r = g[a:b], rstd[a:b, 0]
+            if needs[2]:
+                gb += ones(b - a, x.dtype) @ up
+            if not (needs[0] or needs[1]):
+                continue
+            np.subtract(x[a:b], mean[a:b], out=centred)
+            np.multiply(up, centred, out=w)
+            if needs[1]:
+                gw += r @ w
+            if needs[0]:  # r (h - mean(h) - xhat mean(h xhat)) with h = g weight and xhat = r centred
+                part = gx[a:b]
+                along = (w @ share) * (r * r * r) / d
+                flat = (up @ share) * r / d
+                np.multiply(centred, along[:, None], out=centred)
+                np.add(centred, flat[:, None], out=centred)
+                if weight is not None:
+                    up = np.multiply(up, weight, out=part)
+                np.multiply(up, rstd[a:b], out=part)
+                np.subtract(part, centred, out=part)
+        return gx, gw, gb
+
+    def rms_norm(self, x, weight, eps):
+        if not covered(x, *_given(weight)):
+            return super().rms_norm(x, weight, eps)
+        n, d = x.shape
+        y, rstd = np.empty((n, d), x.dtype), np.empty((n, 1), x.dtype)
+        for a, b in chunks(n, d):
+            part = y[a:b]
+            _inverse_root(row_dot(x[a:b], x[a:b]), d, eps, out=rstd[a:b, 0])
+            np.multiply(x[a:b], rstd[a:b], out=part)
+            if weight is not None:
+                np.multiply(part, weight, out=part)
+        return y, rstd
+
+    def rms_norm_backward(self, g, x, weight, rstd, needs):
+        if not covered(g, x, *_given(weight)):
+            return super().rms_norm_backward(g, x, weight, rstd, needs)
+        n, d = x.shape
+        gx = np.empty((n, d), x.dtype) if needs[0] else None
+        gw = np.zeros(d, x.dtype) if needs[1] else None
+        for a, b in chunks(n, d):
+            (w,) = scratch(x.dtype, (b - a, d))
+            up, r = g[a:b], rstd[a:b, 0]
+            np.multiply(up, x[a:b], out=w)
+            if needs[1]:
+                gw += r @ w
+            if needs[0]:  # r (h - xhat mean(h xhat)) with h = g weight and xhat = r x
+                part = gx[a:b]
+                along = (w @ (ones(d, x.dtype) if weight is None else weight)) * (r * r * r) / d
+                np.multiply(x[a:b], along[:, None], out=w)
+                if weight is not None:
+                    up = np.multiply(up, weight, out=part)
+                np.multiply(up, rstd[a:b], out=part)
+                np.subtract(part, w, out=part)
+        return gx, gw
+
+
+def _inverse_root(squares, d, eps, out):
+    """out = 1 / sqrt(squares / d + eps)."""
+    np.divide(squares, d, out=out)
+    np.add(out, eps, out=out)
+    np.sqrt(out, out=out)
+    np.divide(1.0, out, out=out)
+
+
+def _given(*arrays):
+    return [a for a in arrays if a is not None]
+
+
+def _last(x, axis) -> bool:
+    """Whether `axis` is the last one of an array that the kernels serve."""
+    return x.ndim > 0 and axis in (-1, x.ndim - 1) and covered(x)
+
+
+def _rows(x):
+    """x as (rows, columns), and an empty array of that shape."""
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return rows, np.empty(rows.shape, x.dtype)

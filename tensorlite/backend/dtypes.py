@@ -1,0 +1,199 @@
+"""Data types: tensorlite's dtype objects, the default dtype, and PyTorch's promotion rules. No arrays are made here."""
+
+import functools
+
+import numpy as np
+
+from tensorlite.errors import ArgumentError, DTypeError
+
+
+class dtype:
+    """A data type such as `tl.float32`. Compares equal to NumPy's (`tl.float32 == np.float32`), one object for each type.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.float32.itemsize, tl.float32.is_floating_point
+        (4, True)
+    """
+
+    __slots__ = ("category", "dtype", "is_floating_point", "itemsize", "name")
+
+    def __init__(self, np_dtype, category):
+        self.dtype = np_dtype  # NumPy reads this attribute, so np.dtype(tl.float32) works
+        self.name = np_dtype.name
+        self.itemsize = np_dtype.itemsize
+        self.category = category  # 0 bool, 1 integer, 2 floating point
+        self.is_floating_point = category == 2
+
+    is_complex = property(lambda self: False)
+    is_signed = property(lambda self: self.name not in ("bool", "uint8"))
+
+    def __eq__(self, other):
+        if isinstance(other, dtype):
+            return self is other
+        try:
+            return self.dtype == other
+        except TypeError:
+            return NotImplemented
+
+    def __hash__(self):
+        return hash(self.dtype)
+
+    def __repr__(self):
+        return f"tensorlite.{self.name}"
+
+    def __reduce__(self):
+        return as_dtype, (self.name,)
+
+
+_NAMES = {
+    "bool": 0,
+    "uint8": 1,
+    "int8": 1,
+    "int16": 1,
+    "int32": 1,
+    "int64": 1,
+    "float16": 2,
+    "float32": 2,
+    "float64": 2,
+}
+_KNOWN = {np.dtype(name): dtype(np.dtype(name), category) for name, category in _NAMES.items()}
+_BY_NAME = {d.name: d for d in _KNOWN.values()}
+_PYTHON = {bool: "bool", int: "int64"}
+bool_, uint8, int8, int16, int32, int64, float16, float32, float64 = _KNOWN.values()
+_default = float32
+
+
+@functools.lru_cache(maxsize=256)
+def as_dtype(value) -> dtype:
+    """The tensorlite dtype for a dtype, a NumPy dtype, a Python type or a name. Raises DTypeError for anything else."""
+    if isinstance(value, dtype):
+        return value
+    if value is float:
+        return _default
+    name = _PYTHON.get(value, value)
+    if name == "bfloat16" or getattr(name, "__name__", "") == "bfloat16":
+        return bfloat16()
+    try:
+        return _KNOWN[np.dtype(name)]
+    except (TypeError, KeyError):
+        pass
+    if "complex" in str(value):
+        raise DTypeError(f"{value} is not supported: tensorlite computes with real numbers only")
+    raise DTypeError(f"{value!r} is not a dtype that tensorlite knows; it knows {', '.join(_BY_NAME)}, bfloat16")
+
+
+def of(array) -> dtype:
+    """The tensorlite dtype of a raw array."""
+    try:
+        return _KNOWN[array.dtype]
+    except KeyError:
+        return as_dtype(array.dtype)
+
+
+def bfloat16() -> dtype:
+    """`tl.bfloat16`, made on first use from the package ml_dtypes (extra `bf16`)."""
+    if "bfloat16" not in _BY_NAME:
+        from tensorlite.errors import missing_extra
+
+        try:
+            from ml_dtypes import bfloat16 as scalar
+        except ImportError:
+            raise missing_extra("bfloat16", "ml_dtypes", "bf16") from None
+        made = dtype(np.dtype(scalar), 2)
+        _KNOWN[made.dtype] = _BY_NAME["bfloat16"] = made
+    return _BY_NAME["bfloat16"]
+
+
+def get_default_dtype() -> dtype:
+    """The floating-point dtype given to Python floats and to creation functions; float32 unless changed."""
+    return _default
+
+
+def set_default_dtype(d) -> None:
+    """Set the default floating-point dtype. Raises ArgumentError for a dtype that is not floating point."""
+    global _default
+    d = as_dtype(d)
+    if not d.is_floating_point:
+        raise ArgumentError(f"set_default_dtype: only floating-point dtypes can be the default, not {d}")
+    _default = d
+    as_dtype.cache_clear()
+
+
+_FLOAT_ORDER = ("float16", "bfloat16", "float32", "float64")
+
+
+@functools.lru_cache(maxsize=256)
+def _promote_same(a: dtype, b: dtype) -> dtype:
+    if a is b:
+        return a
+    if a.category != b.category:
+        return a if a.category > b.category else b
+    if a.category == 2:
+        if {a.name, b.name} == {"float16", "bfloat16"}:
+            return float32
+        return max(a, b, key=lambda d: _FLOAT_ORDER.index(d.name))
+    return _KNOWN[np.promote_types(a.dtype, b.dtype)]
+
+
+def promote_types(a, b) -> dtype:
+    """The dtype that two tensors of dtypes a and b, both with dimensions, give together (PyTorch's table)."""
+    return _promote_same(as_dtype(a), as_dtype(b))
+
+
+def result_type(*values) -> dtype:
+    """The dtype an operation on these tensors (or raw arrays) and Python numbers has, by PyTorch's rule.
+
+    Three ranks: tensors with dimensions, 0-d tensors, Python numbers. A lower rank counts only if its category
+    (bool < integer < floating point) is higher than that of every rank above.
+    """
+    ranks = [None, None, None]
+    for v in values:
+        if hasattr(v, "ndim"):
+            rank, d = (0 if v.ndim else 1), as_dtype(v.dtype)
+        elif isinstance(v, (bool, int, float)):
+            rank, d = 2, bool_ if isinstance(v, bool) else int64 if isinstance(v, int) else _default
+        elif isinstance(v, complex):
+            raise DTypeError("complex numbers are not supported: tensorlite computes with real numbers only")
+        else:
+            raise DTypeError(f"a tensor or a number is needed, not {type(v).__name__}")
+        ranks[rank] = d if ranks[rank] is None else _promote_same(ranks[rank], d)
+    result = None
+    for d in ranks:
+        if d is not None and (result is None or d.category > result.category):
+            result = d
+    return result
+
+
+def can_cast(source, target) -> bool:
+    """Whether an in-place result of dtype `source` may be stored in `target`: the category must not go down."""
+    return as_dtype(source).category <= as_dtype(target).category
+
+
+class finfo:
+    """Limits of a floating-point dtype: bits, eps, max, min, tiny, smallest_normal, resolution."""
+
+    def __init__(self, d=None):
+        d = as_dtype(d or _default)
+        if not d.is_floating_point:
+            raise DTypeError(f"finfo: {d} is not a floating-point dtype; use iinfo")
+        if d.name == "bfloat16":
+            from ml_dtypes import finfo as info
+        else:
+            info = np.finfo
+        limits = info(d.dtype)
+        self.dtype, self.bits = d.name, d.itemsize * 8
+        self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
+        self.tiny = self.smallest_normal = float(limits.tiny)
+        self.resolution = float(limits.resolution)
+
+
+class iinfo:
+    """Limits of an integer dtype: bits, max, min."""
+
+    def __init__(self, d):
+        d = as_dtype(d)
+        if d.category != 1:
+            raise DTypeError(f"iinfo: {d} is not an integer dtype; use finfo")
+        limits = np.iinfo(d.dtype)
+        self.dtype, self.bits, self.max, self.min = d.name, d.itemsize * 8, int(limits.max), int(limits.min)

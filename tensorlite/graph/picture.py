@@ -1,0 +1,284 @@
+"""`draw_graph` and what it returns: a Graph, which is plain data and knows how to become SVG, DOT, text, or a file."""
+
+import contextlib
+import inspect
+import os
+import subprocess
+import warnings
+from pathlib import Path
+
+from tensorlite import errors, random as random_
+from tensorlite.autograd import enable_grad
+from tensorlite.graph import dot, svg, text, words
+from tensorlite.graph.fold import fold as fold_
+from tensorlite.graph.record import Watch, output_tensors, trace
+from tensorlite.tensor import Tensor, mode
+
+SHOW = ("shape", "value", "grad", "local")
+LATER = {"color_by": ("kind", ("memory", "time", "grad")), "kind": ("forward", ("backward", "higher"))}
+INSTALL = "install Graphviz (https://graphviz.org/download), whose program `dot` makes it"
+
+
+class Graph:
+    """A drawn computation graph. In a notebook it shows itself; `.save("g.svg")` writes it. Holds no tensor.
+
+    record: every operation, leaf, constant and module call as plain data. view: the cards, edges and clusters that are drawn.
+    """
+
+    def __init__(self, record, view, direction, theme):
+        self.record, self.view, self.direction, self.theme = record, view, direction, theme
+
+    def __repr__(self):
+        folded = f", folded: {'; '.join(self.view.folds)}" if self.view.folds else ""
+        size = f"{len(self.view.cards)} nodes for {self.record.operations:,} operations"
+        return f"Graph: {size}{folded} ({self.view.title}). .save('g.svg')"
+
+    @property
+    def alt(self) -> str:
+        """One sentence for those who cannot see the picture."""
+        start = [c.title for c in self.view.cards if c.kind in ("leaf", "constant")][:3]
+        words_ = f"Computation graph of {self.view.title}: {len(self.view.cards)} nodes for {self.record.operations:,} operations"
+        return words_ + (f", starting from {', '.join(start)}." if start else ".")
+
+    @property
+    def source(self) -> str:
+        """The DOT text; it needs no `dot`. The same graph gives the same bytes."""
+        return dot.source(self.view, self.direction, self.theme)
+
+    @property
+    def digraph(self):
+        """The same as a graphviz.Digraph, for all that the package `graphviz` can do (it needs the program `dot`)."""
+        try:
+            import graphviz
+        except ImportError:
+            raise errors.MissingExtraError(
+                "Graph.digraph needs the package 'graphviz': pip install graphviz; .save('g.svg') works without"
+            ) from None
+        made = graphviz.Digraph()
+        made.body.extend(self.source.splitlines(keepends=True)[1:-1])
+        return made
+
+    def svg(self, engine: str = "auto") -> str:
+        """The picture as SVG.
+
+        engine: who finds the places: "own", "dot" (our own where it is not installed), or "auto": our own, which needs no
+        program and is the same everywhere, and for more than 80 nodes dot where it is installed.
+        """
+        if engine not in ("auto", "dot", "own"):
+            raise errors.ArgumentError(f"svg: engine must be 'auto', 'dot' or 'own', not {engine!r}")
+        return svg.draw(self.view, self.alt, self.direction, self.theme, engine)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def html(self) -> str:
+        """A page of its own with the picture."""
+        title = svg.plain(self.view.title)
+        scheme = {"auto": "light dark", "light": "light", "dark": "dark"}[self.theme]
+        return (
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            f'<meta name="color-scheme" content="{scheme}"><style>body{{margin:1rem}}svg{{max-width:none}}</style></head>'
+            f"<body>\n{self.svg()}</body></html>\n"
+        )
+
+    def text(self) -> str:
+        """The picture as plain text, indented by module."""
+        return text.draw(self.view)
+
+    def save(self, path) -> Path:
+        """Write a file, in the format its name ends with: .svg, .html, .dot (or .gv), .txt; .png and .pdf need `dot`.
+
+        Where `dot` is needed and missing, an .svg is written instead and a warning says so. Returns the path written.
+        """
+        path = Path(path)
+        kind = path.suffix.lower().lstrip(".")
+        made = {
+            "svg": self.svg,
+            "html": self.html,
+            "txt": self.text,
+            "dot": lambda: self.source,
+            "gv": lambda: self.source,
+        }
+        if kind in made:
+            path.write_bytes(made[kind]().encode("utf-8", "replace"))  # the same bytes on every system
+            return path
+        if kind not in ("png", "pdf", "ps", "eps", "jpg", "jpeg"):
+            raise errors.ArgumentError(
+                f"save: {path.name!r} must end with .svg, .html, .dot, .gv or .txt, or with .png or .pdf where `dot` is installed"
+            )
+        fault = self._by_dot(path, kind)
+        if fault:
+            other = path.with_suffix(".svg")
+            warnings.warn(
+                f"{path.name}: {fault}; {other.name} was written instead. For a .{kind}, {INSTALL}.", stacklevel=2
+            )
+            return self.save(other)
+        return path
+
+    def _by_dot(self, path, kind):
+        """Let dot write a file; what went wrong, or nothing."""
+        found = dot.program()
+        if found is None:
+            return "the program `dot` is not installed"
+        try:
+            done = subprocess.run(
+                [found, f"-T{kind}", "-o", os.fspath(path)], input=self.source.encode(), capture_output=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError) as e:
+            return f"`dot` failed ({type(e).__name__})"
+        return f"`dot` failed: {done.stderr.decode(errors='replace').strip()[:200]}" if done.returncode else ""
+
+    def render(self, filename="graph", directory=None, view=False, cleanup=False, format="svg") -> str:
+        """As graphviz' own: write the DOT text to `filename` (not with cleanup) and the picture beside it; returns its path.
+
+        view: open the picture. Without the program `dot`, svg works all the same.
+        """
+        base = Path(directory or ".") / filename
+        base.parent.mkdir(parents=True, exist_ok=True)
+        made = self.save(base.with_name(f"{base.name}.{format}"))
+        if not cleanup:
+            base.write_bytes(self.source.encode("utf-8", "replace"))
+        if view:
+            self._open(made)
+        return os.fspath(made)
+
+    def show(self) -> None:
+        """Open the picture in the browser."""
+        import tempfile
+
+        folder = tempfile.mkdtemp(prefix="tensorlite-")
+        self._open(self.save(Path(folder) / "graph.html"))
+
+    @staticmethod
+    def _open(path):
+        import webbrowser
+
+        webbrowser.open(Path(path).resolve().as_uri())
+
+
+def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fold=True, show=("shape", "value", "grad"),
+               direction="TB", theme="auto", max_nodes=150, color_by="kind", kind="forward") -> Graph:  # fmt: skip
+    """A picture of the computation graph of `target`: operations with shapes, values and gradients, modules as boxes.
+
+    target: a Tensor, a tuple or dict of Tensors, or a Module, which is then run once on the example `inputs` (its random state
+    and buffers are as before afterwards).
+    params: names for tensors: a Module, or a dict name -> Tensor (parameters, inputs, results between).
+    depth: how many levels of modules are open; the others are one card each. expand, collapse: names of modules (with *) that
+    are open, closed, whatever their level; a module that is a single operation is a card unless expanded.
+    fold: draw equal modules that follow one another, or stand side by side, once; in graphs of more than 60 nodes also
+    repeated operations. show: any of "shape", "value", "grad", "local" (the derivative of each step, on its edge).
+    direction: "TB" (downwards) or "LR". theme: "auto" (as the reader's screen), "light" or "dark".
+    max_nodes: with more, modules are closed, and last the middle of the graph becomes one card; the caption says so.
+
+    Values: those of results are not kept by the engine. They are shown where the picture ran the model; else where they were
+    given, where an operation saved them for backward (which frees them, unless retain_graph=True), and, in small graphs, where
+    they can be computed again from these. Gradients: what is in `.grad`. Nothing is changed: no gradient, no graph is kept alive.
+
+    Raises:
+        ArgumentError: an unknown option, a name in expand or collapse that no module has. DTypeError: nothing to draw.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> x, w = tl.tensor([1.0, 2.0]), tl.tensor([0.5, -1.0], requires_grad=True)
+        >>> loss = ((x * w).sum() - 1) ** 2
+        >>> g = tl.draw_graph(loss, params={"x": x, "w": w})
+        >>> print(g)
+        Graph: 6 nodes for 4 operations (pow). .save('g.svg')
+    """
+    _check(depth, show, direction, theme, max_nodes, color_by=color_by, kind=kind)
+    names, given, watch = _names(params), (), None
+    if isinstance(target, Tensor) or not callable(target):
+        if inputs:
+            raise errors.ArgumentError(
+                "draw_graph: example inputs are for a Module; give several tensors as a tuple or dict"
+            )
+        outputs = output_tensors(target)
+        if not outputs:
+            what = type(target).__name__
+            raise errors.DTypeError(
+                f"draw_graph: a Tensor, a tuple or dict of Tensors, or a Module with inputs is needed, not {what}"
+            )
+    else:
+        names = {**(_names(target) if hasattr(target, "named_parameters") else {}), **names}
+        outputs, given, watch = _run(target, inputs)
+        names.update(given)
+    record, arrays = trace(outputs, names, watch, given)
+    view = fold_(record, depth, expand, collapse, fold, max_nodes, "local" in show)
+    words.write(view, record, arrays, show)
+    if not record.operations:
+        leaf = any(record.items[i].kind == "leaf" for i in record.outputs)
+        reason = "it is a leaf" if leaf else "nothing that it was computed from has requires_grad=True"
+        view.notes.append(f"No operations were recorded: {reason}.")
+    return Graph(record, view, direction, theme)
+
+
+def _check(depth, show, direction, theme, max_nodes, **later):
+    """Refuse what is unknown, or not there yet, in words."""
+    for name, (there, missing) in LATER.items():
+        if later[name] in missing:
+            raise errors.ArgumentError(f"draw_graph: {name}={later[name]!r} is not there yet; {name}={there!r} is")
+        if later[name] != there:
+            raise errors.ArgumentError(f"draw_graph: {name} must be {there!r}, not {later[name]!r}")
+    for name, value, known in (("direction", direction, ("TB", "LR")), ("theme", theme, ("auto", "light", "dark"))):
+        if value not in known:
+            raise errors.ArgumentError(
+                f"draw_graph: {name} must be one of {', '.join(map(repr, known))}, not {value!r}"
+            )
+    wrong = [s for s in ((show,) if isinstance(show, str) else show) if s not in SHOW]
+    if wrong or isinstance(show, str):
+        wrong = repr(show) if isinstance(show, str) else ", ".join(map(repr, wrong))
+        raise errors.ArgumentError(f"draw_graph: show is a tuple of {', '.join(map(repr, SHOW))}; got {wrong}")
+    for name, value, least in (("depth", depth, 0), ("max_nodes", max_nodes, 3)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise errors.ArgumentError(f"draw_graph: {name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _names(params):
+    """name -> Tensor from a Module, a dict, or pairs."""
+    if params is None:
+        return {}
+    if hasattr(params, "named_parameters"):
+        return {**dict(params.named_buffers()), **dict(params.named_parameters())}
+    try:
+        named = {str(k): v for k, v in dict(params).items()}
+    except (TypeError, ValueError):
+        named = {"": None}
+    wrong = [v for v in named.values() if not isinstance(v, Tensor)]
+    if wrong:
+        raise errors.DTypeError("draw_graph: params must be a Module or a dict from names to Tensors")
+    return named
+
+
+def _run(model, inputs):
+    """(outputs, named inputs, watch): the model run once, with recording on, leaving random state and buffers as they were."""
+    given = {}
+    for k, (name, value) in enumerate(zip(_arguments(model, len(inputs)), inputs)):
+        given.update(output_tensors(value, name or f"input {k}"))
+    buffers = [(b, b.array.copy()) for _, b in model.named_buffers()] if hasattr(model, "named_buffers") else []
+    before, state = mode.anomaly, random_.get_rng_state()
+    watch = mode.anomaly = Watch(before)
+    try:
+        with enable_grad():
+            value = model(*inputs)
+    finally:
+        mode.anomaly = before
+        random_.set_rng_state(state)
+        for b, array in buffers:
+            if array.ndim:
+                b.array[...] = array
+            else:
+                b.array = array
+    outputs = output_tensors(value, "" if not isinstance(value, Tensor) else "output")
+    if not outputs:
+        raise errors.DTypeError(
+            f"draw_graph: {type(model).__name__} gave {type(value).__name__}, in which there is no Tensor"
+        )
+    return outputs, given, watch
+
+
+def _arguments(model, count):
+    """The names of the arguments of a model's forward."""
+    found = []
+    with contextlib.suppress(TypeError, ValueError):
+        found = list(inspect.signature(getattr(model, "forward", model)).parameters)
+    return [*found[:count], *[""] * (count - len(found))]

@@ -1,0 +1,404 @@
+"""How an operation is declared and recorded: Op, Fused, and the math namespaces its rules run on.
+
+The operations themselves stand in ops/, one family a file; the walk that calls the rules is autograd.py.
+"""
+
+import itertools
+import weakref
+
+from tensorlite import errors
+from tensorlite.backend import Device, dtypes
+from tensorlite.tensor import Node, Tensor, Version, mode, path, wrap
+
+registry = {}  # name -> Op
+
+
+class _Counted:
+    """The plan of ops without rules: only the number of each parent."""
+
+    def __iter__(self):
+        return ((i, None, None, ()) for i in itertools.count())
+
+
+class Op:
+    """One operation. A subclass holds its formula, the local derivative for each input, forward, and the rules.
+
+    forward(b, x, ..., *, arg, ...)   raw arrays to a raw array, on backend b; keyword-only parameters are not differentiated.
+                                      With `extras` named: (out, (extra, ...)).
+    rules                             one for each input, or None where there is no gradient: a function (m, g, ...) whose
+                                      other parameters name what it needs: inputs, `out`, extras, arguments. Just these are
+                                      saved. It uses operators and m.op(...) only, so it runs on arrays and on Tensors.
+    Instead of rules, a Fused op has `backward(b, g, needs, into, ...)` on raw arrays and `plain(...)` on Tensors.
+    """
+
+    name = formula = ""
+    local = ()  # the derivative for each input, in words
+    inputs = extras = ()
+    rules = None
+    defaults = {}
+    view = False  # the result may share the input's memory
+    lends = False  # a rule may return g itself, a view of it, or a saved array
+    outputs = 1  # how many tensors come out; None: a tuple of any length
+    fused = special = False
+    plan = _Counted()  # what the walk goes through beside the parents: (i, rule, its one place or None, its places)
+    saves = False  # whether any rule needs a saved value; set from the rules
+    variadic = False  # any number of inputs; `rule(m, g, i, extras..., args...)` serves them all
+    shares = None  # shares(node, g, seen, create): the gradients of a user-defined op, see function.py
+    moves = False  # the result lies on the device `args["device"]`
+    add_into = None  # add_into(b, total, g, **args): add the share of the only input straight into its gradient
+
+    def __init_subclass__(op, **_):
+        if "forward" not in op.__dict__:
+            return
+        code = op.forward.__code__
+        op.inputs = code.co_varnames[1 : code.co_argcount]
+        if op.variadic:
+            op.inputs, op.saves = (), True
+        op.arguments = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        op.defaults = op.forward.__kwdefaults__ or {}
+        op.places = {n: i for i, n in enumerate((*op.inputs, "out", *op.extras, *op.arguments))}
+        op.local = (op.local,) if isinstance(op.local, str) else op.local
+        if op.rules is not None:
+            op.rules = op.rules if isinstance(op.rules, tuple) else (op.rules,)
+            op.uses = tuple(() if r is None else _places(op, r, 2) for r in op.rules)
+            op.saves = any(op.uses)
+            op.plan = tuple(
+                (i, r, u[0] if len(u) == 1 else None, u) for i, (r, u) in enumerate(zip(op.rules, op.uses, strict=True))
+            )
+        op.special = op.fused or op.variadic or op.outputs != 1 or op.add_into is not None
+        registry[op.name] = op
+
+    @classmethod
+    def kept(op, wanted):
+        """For each place (inputs, out, extras, arguments): whether the rules of the wanted inputs (bools) need it."""
+        used = {i for w, u in zip(wanted, op.uses, strict=True) if w for i in u}
+        return tuple(i in used for i in range(len(op.places)))
+
+    @classmethod
+    def apply(op, *inputs, **args):
+        """Compute on Tensors (numbers and None pass as they are), and record where a gradient is wanted."""
+        device, arrays, parents, wanted = None, [], [], False
+        for x in inputs:
+            if isinstance(x, Tensor):
+                if device is None:
+                    device = x.device
+                elif x.device is not device:
+                    return op.apply(*together(op, inputs), **args)
+                arrays.append(x.array)
+                parents.append(x.node)
+                wanted = wanted or x.node is not None
+            else:
+                arrays.append(x)
+                parents.append(None)
+        if op.defaults:
+            args = {**op.defaults, **args}
+        if op.view and not arrays[0].ndim:  # in NumPy a 0-d result may be a number, which has no views
+            arrays[0] = inputs[0].array = device.backend.as_array(arrays[0])
+        extras = ()
+        try:
+            out = op.forward(device.backend, *arrays, **args)
+        except Exception as e:
+            raise op.explain(e, arrays) from e
+        if op.extras:
+            out, extras = out
+        if op.moves:
+            device = args["device"]
+        if op.outputs != 1:
+            return op._several(inputs, arrays, parents, out, extras, args, device, wanted)
+        result = wrap(out, device)
+        if wanted and mode.grad and (op.rules is not None or op.fused or op.variadic):
+            result.node = op.record(inputs, arrays, parents, out, result.version, extras, args, device)
+        if op.view and device._backend.is_view(out, arrays[0]):
+            _share(inputs[0], result, op, args)
+        if mode.anomaly is not None:
+            mode.anomaly.forward(op, inputs, result)
+        return result
+
+    @classmethod
+    def record(op, inputs, arrays, parents, out, version, extras, args, device):
+        """The Node of one computation: keeps what the rules of the wanted inputs name, and the versions of it."""
+        values = (*extras, *[args[k] for k in op.arguments])
+        if op.variadic:
+            return Node(op, tuple(parents), values, (), args, out, device)
+        kept = op.kept([p is not None for p in parents])
+        saved = tuple([v if k else None for v, k in zip((*arrays, out, *values), kept, strict=True)])
+        versions = [x.version if isinstance(x, Tensor) and k else None for x, k in zip(inputs, kept, strict=False)]
+        if kept[len(inputs)]:
+            versions.append(version)
+        return Node(op, tuple(parents), saved, tuple(versions), args, out, device)
+
+    @classmethod
+    def _several(op, inputs, arrays, parents, outs, extras, args, device, wanted):
+        """Wrap several results: each hangs on a `pick` node that hands its gradient to the one node of the op."""
+        results, n = tuple(wrap(o, device) for o in outs), len(inputs)
+        if wanted and mode.grad and (op.rules is not None or op.fused or op.variadic):
+            node = op.record(inputs, arrays, parents, outs[0], results[0].version, extras, args, device)
+            node.outputs = tuple((o.shape, o.dtype) for o in outs)
+            if not op.variadic and node.saved[n] is not None:  # to the rules, `out` is the tuple of all
+                node.saved = (*node.saved[:n], tuple(outs), *node.saved[n + 1 :])
+                node.versions = (*node.versions[:n], *[r.version for r in results])
+            for i, r in enumerate(results):
+                if r.dtype.is_floating_point:
+                    r.node = pick(node, i, r.array)
+        if mode.anomaly is not None:
+            for r in results:
+                mode.anomaly.forward(op, inputs, r)
+        return results
+
+    @classmethod
+    def mixture(op, inputs):
+        """The error for tensors on different devices."""
+        where = sorted({str(x.device) for x in inputs if isinstance(x, Tensor)})
+        fault = (
+            f"tensors on different devices ({' and '.join(where)}); move them together first, e.g. x.to({where[-1]!r})"
+        )
+        names = op.inputs or [f"input {i}" for i in range(len(inputs))]
+        return errors.DeviceError(errors.compose(op.name, fault, errors.argument_table(names, inputs), path()))
+
+    @classmethod
+    def explain(op, error, arrays):
+        """The error of forward with the op, its arguments and the place in the model added."""
+        text, kind = str(error), type(error)
+        if not isinstance(error, errors.TensorliteError):
+            kinds = {ValueError: errors.ShapeError, IndexError: errors.IndexError_, OverflowError: errors.ArgumentError}
+            if not isinstance(error, (TypeError, *kinds)):
+                return error
+            kind = kinds.get(kind, errors.DTypeError)
+            shapes = [a.shape for a in arrays if hasattr(a, "shape")]
+            if len(shapes) > 1 and ("broadcast" in text or "matmul" in text):
+                text = errors.broadcast_fault(*shapes)
+        return kind(errors.compose(op.name, text, errors.argument_table(op.inputs, arrays), path()))
+
+
+class NotAnOperand(errors.DTypeError):
+    """The other operand is of a type that tensors do not compute with; operators turn it into NotImplemented."""
+
+
+class Elementwise(Op):
+    """An op on one or two tensors (or a tensor and a number) that computes element by element, with broadcasting.
+
+    `op.operator` is the hot path of small models, made once for each op by `_unary` or `_binary`; it returns NotImplemented
+    for operands that tensors do not know, as Python's operators should.
+    """
+
+    floats = False  # integers become the default floating-point dtype first
+
+    def __init_subclass__(op, **_):
+        super().__init_subclass__()
+        op.operator = staticmethod((_unary if len(op.inputs) == 1 else _binary)(op))
+
+    @classmethod
+    def apply(op, *inputs):
+        out = op.operator(*inputs)
+        if out is NotImplemented:
+            wrong = next(x for x in inputs if not isinstance(x, (Tensor, bool, int, float)))
+            raise errors.DTypeError(
+                errors.compose(op.name, f"a tensor or a number is needed, not {type(wrong).__name__}", "", path())
+            )
+        return out
+
+    @classmethod
+    def unify(op, x, y):
+        """Both operands on one device in one dtype: PyTorch's promotion, numbers as they are, NumPy arrays as tensors."""
+        x, y = as_operand(op, x), as_operand(op, y)
+        dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
+        if op.floats and not dtype.is_floating_point:
+            dtype = dtypes.get_default_dtype()
+        if isinstance(x, Tensor) and isinstance(y, Tensor) and x.device is not y.device:
+            x, y = together(op, (x, y))
+        device = (x if isinstance(x, Tensor) else y).device
+        (x, a, xn), (y, b, yn) = (_operand(v, dtype, device) for v in (x, y))
+        return x, y, a, b, device, xn, yn
+
+
+NO_ARGS = {}
+_blank = object.__new__
+
+
+def _binary(op):
+    """The function that computes and records a binary elementwise op: same dtype and device first, all else in `unify`."""
+    forward, floats, saves, differentiable = op.forward, op.floats, op.saves, op.rules is not None
+    kept = [op.kept((m & 1, m & 2)) for m in range(4)] if differentiable else ()
+
+    def operator(x, y):
+        try:
+            a, b, device, xn, yn = x.array, y.array, x.device, x.node, y.node
+            alike = a.dtype is b.dtype and y.device is device and not floats
+        except AttributeError:
+            alike = False
+        if not alike:
+            try:
+                x, y, a, b, device, xn, yn = op.unify(x, y)
+            except NotAnOperand:
+                return NotImplemented
+        try:
+            out = forward(device._backend, a, b)
+        except Exception as e:
+            raise op.explain(e, (a, b)) from e
+        result = _blank(Tensor)
+        result.array, result.device, result.node, result.version = out, device, None, Version()
+        if differentiable and mode.grad and (xn is not None or yn is not None):
+            saved = versions = ()
+            if saves:
+                keep_a, keep_b, keep_out = kept[3 if yn is not None and xn is not None else 1 if yn is None else 2]
+                saved = (a if keep_a else None, b if keep_b else None, out if keep_out else None)
+                # a number has no version; a value that is not kept needs none
+                vx = getattr(x, "version", None) if keep_a else None
+                vy = getattr(y, "version", None) if keep_b else None
+                versions = (vx, vy, result.version if keep_out else None)
+            result.node = Node(op, (xn, yn), saved, versions, NO_ARGS, out, device)
+        if mode.anomaly is not None:
+            mode.anomaly.forward(op, (x, y), result)
+        return result
+
+    return operator
+
+
+def _unary(op):
+    """The function that computes and records an elementwise op of one tensor."""
+    forward, floats, differentiable = op.forward, op.floats, op.rules is not None
+    keep_a, keep_out = op.kept((True,)) if differentiable else (False, False)
+
+    def operator(x):
+        if not isinstance(x, Tensor):
+            return NotImplemented
+        if floats and not x.dtype.is_floating_point:
+            x = registry["cast"].apply(x, dtype=dtypes.get_default_dtype())
+        a, device = x.array, x.device
+        try:
+            out = forward(device._backend, a)
+        except Exception as e:
+            raise op.explain(e, (a,)) from e
+        result = _blank(Tensor)
+        result.array, result.device, result.node, result.version = out, device, None, Version()
+        if differentiable and mode.grad and x.node is not None:
+            saved = (a if keep_a else None, out if keep_out else None)
+            versions = (x.version if keep_a else None, result.version if keep_out else None)
+            result.node = Node(op, (x.node,), saved, versions, NO_ARGS, out, device)
+        if mode.anomaly is not None:
+            mode.anomaly.forward(op, (x,), result)
+        return result
+
+    return operator
+
+
+def as_operand(op, v):
+    """v as a Tensor or a Python number. Raises NotAnOperand."""
+    if isinstance(v, (Tensor, bool, int, float)):
+        return v
+    if type(v).__module__ == "numpy" and hasattr(v, "dtype"):
+        return wrap(v, Device("cpu")) if v.ndim else v.item()
+    if isinstance(v, complex):
+        raise errors.DTypeError(
+            f"{op.name}: complex numbers are not supported: tensorlite computes with real numbers only"
+        )
+    raise NotAnOperand(errors.compose(op.name, f"a tensor or a number is needed, not {type(v).__name__}"))
+
+
+def _operand(v, dtype, device):
+    if not isinstance(v, Tensor):
+        return v, device.backend.number(v, dtype.dtype), None
+    if v.array.dtype != dtype.dtype:
+        v = registry["cast"].apply(v, dtype=dtype)
+    return v, v.array, v.node
+
+
+def together(op, inputs):
+    """The inputs on one device: a 0-d tensor of the CPU goes with tensors of any other; all else is refused."""
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    device = next((x.device for x in tensors if x.device.type != "cpu"), None)
+    strays = [x for x in tensors if x.device is not device]
+    if any(x.ndim or x.device.type != "cpu" for x in strays):
+        raise op.mixture(inputs)
+    move = registry["to_device"].apply
+    return [move(x, device=device, source=x.device) if any(x is y for y in strays) else x for x in inputs]
+
+
+class Pick(Op):
+    """One of the results of an operation that has several."""
+
+    name, formula, local = "pick", "outputs[index]", ("1 at index",)
+    special = True
+
+
+def pick(node, i, array, device=None):
+    """A node for result i of an operation that has several."""
+    return Node(Pick, (node,), (), (), {"index": i}, array, device or node.device)
+
+
+class Fused(Op):
+    """An op with a fast first-order backward on raw arrays, and `plain`: what to read, and what higher orders use."""
+
+    fused = True
+
+    def __init_subclass__(op, **_):
+        super().__init_subclass__()
+        op.passes = _places(op, op.backward, 4)  # what backward is given
+        rest = range(len(op.inputs) + 1, len(op.places))
+        op.uses = (tuple(sorted({*range(len(op.inputs)), *op.passes, *rest})),)
+        op.saves = True
+
+    @classmethod
+    def kept(op, wanted):
+        """All inputs (for `plain`), and the output if backward asks for it."""
+        return tuple(i in op.uses[0] for i in range(len(op.places)))
+
+
+def _places(op, function, skip):
+    code = function.__code__
+    names = code.co_varnames[skip : code.co_argcount + code.co_kwonlyargcount]
+    return tuple(op.places[n] for n in names)
+
+
+def _share(source, view, op, args):
+    """Note that `view` looks at the memory of `source`."""
+    version = view.version = source.version
+    view.view_of = (source, op, args)
+    if not version.views:
+        version.views = []
+    elif len(version.views) % 64 == 0:
+        version.views = [r for r in version.views if r() is not None]
+    version.views.append(weakref.ref(view))
+
+
+# -------------------------------------------------------------------------------------------------- math for rules
+class _RawMath:
+    """`m` in first order: m.exp(x) is Exp.forward on raw arrays of one backend."""
+
+    def __init__(self, backend):
+        self.backend = backend
+
+    def __getattr__(self, name):
+        op, b = _found(name), self.backend
+        if op.extras:
+            function = lambda *x, **k: op.forward(b, *x, **k)[0]  # noqa: E731
+        else:
+            function = lambda *x, **k: op.forward(b, *x, **k)  # noqa: E731
+        setattr(self, name, function)
+        return function
+
+
+class _TensorMath:
+    """`m` under create_graph: m.exp(x) is Exp.apply on Tensors."""
+
+    def __getattr__(self, name):
+        return _found(name).apply
+
+
+def _found(name):
+    """The op of a name, for `m`; an AttributeError, as for any attribute, where there is none."""
+    try:
+        return registry[name]
+    except KeyError:
+        raise AttributeError(f"there is no operation {name!r}") from None
+
+
+tensor_math = _TensorMath()
+
+
+def raw_math(device):
+    """The `m` of a device."""
+    backend = device.backend
+    if not hasattr(backend, "math"):
+        backend.math = _RawMath(backend)
+    return backend.math

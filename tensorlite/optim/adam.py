@@ -1,0 +1,68 @@
+"""Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019)."""
+
+from tensorlite.optim.optimizer import Optimizer, zeros
+
+
+class AdamW(Optimizer):
+    """Adam with weight decay apart from the gradient. For each parameter p with gradient g, at step t:
+
+        p = p - lr wd p
+        m = b1 m + (1 - b1) g                     v = b2 v + (1 - b2) g^2
+        p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+    amsgrad: the largest v so far takes the place of v (Reddi et al. 2018). maximize: -g takes the place of g.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> p = tl.nn.Parameter(tl.ones(1))
+        >>> opt = tl.optim.AdamW([p], lr=0.1, weight_decay=0.0)
+        >>> p.sum().backward(); opt.step(); p.item() < 1
+        True
+    """
+
+    decoupled = True
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False,
+                 foreach=None, capturable=False, differentiable=False, fused=None):  # fmt: skip
+        defaults = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def update(self, device, p, g, state, group):
+        state["step"] = step = state.get("step", 0) + 1
+        decay = group["weight_decay"]
+        if decay and not self.decoupled:
+            g = (-g if group["maximize"] else g) + decay * p
+        device.backend.adamw_step(
+            p,
+            g,
+            zeros(device, p, state, "exp_avg"),
+            zeros(device, p, state, "exp_avg_sq"),
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            eps=group["eps"],
+            weight_decay=decay if self.decoupled else 0.0,
+            step=step,
+            maximize=group["maximize"] and (self.decoupled or not decay),
+            vmax=zeros(device, p, state, "max_exp_avg_sq") if group["amsgrad"] else None,
+        )
+
+
+class Adam(AdamW):
+    """Adam; weight decay, if any, is added to the gradient: g + wd p. The rest is as in AdamW.
+
+    p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    """
+
+    decoupled = False
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, *, maximize=False,
+                 foreach=None, capturable=False, differentiable=False, fused=None):  # fmt: skip
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

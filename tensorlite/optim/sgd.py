@@ -1,0 +1,36 @@
+"""Stochastic gradient descent, with momentum (Sutskever et al. 2013)."""
+
+from tensorlite import errors
+from tensorlite.optim.optimizer import Optimizer, zeros
+
+
+class SGD(Optimizer):
+    """For each parameter p with gradient g:
+
+        g = g + wd p
+        v = mu v + (1 - dampening) g      (v = g at the first step)
+        p = p - lr v                      nesterov: p = p - lr (g + mu v)
+
+    maximize: -g takes the place of g.
+    """
+
+    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False,
+                 foreach=None, differentiable=False, fused=None):  # fmt: skip
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise errors.ArgumentError("SGD: nesterov needs a momentum above 0 and no dampening")
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+                    "nesterov": nesterov, "maximize": maximize}  # fmt: skip
+        super().__init__(params, defaults)
+
+    def update(self, device, p, g, state, group):
+        g = -g if group["maximize"] else g
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        mu = group["momentum"]
+        if mu:
+            first = "momentum_buffer" not in state
+            v = zeros(device, p, state, "momentum_buffer")
+            v *= mu
+            v += g if first else (1 - group["dampening"]) * g
+            g = g + mu * v if group["nesterov"] else v
+        p -= group["lr"] * g

@@ -1,0 +1,71 @@
+"""The examples in docstrings and in the README run, and say what they show."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tensorlite
+
+ROOT = Path(__file__).parent.parent
+
+
+def modules():
+    """All modules of the package, nn and models included."""
+    names = ["tensorlite"]
+    for info in pkgutil.walk_packages(tensorlite.__path__, "tensorlite."):
+        if not info.name.endswith("__main__"):
+            names.append(info.name)
+    return sorted(
+        n for n in set(names) if n.split(".")[1:2] not in (["tests"], ["dev"], ["benchmarks"], ["tensorlite"])
+    )
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstring_examples(name):
+    tensorlite.manual_seed(0)
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder()
+    found = [t for n in modules() for t in finder.find(importlib.import_module(n)) if t.examples]
+    assert len(found) > 10
+
+
+def blocks():
+    return [
+        b
+        for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        if "import tensorlite" in b
+    ]
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_readme_programs_run(number, tmp_path):
+    code = blocks()[number]
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    if number == 0:
+        grad, nudged = re.match(r"tensor\(\[(.*?)\].*?\) tensor\((.*?)[,)]", done.stdout).groups()
+        assert sum(float(v) for v in grad.split(",")) == pytest.approx(float(nudged), rel=2e-3)
+        assert (tmp_path / "graph.svg").exists()
+    else:
+        assert float(done.stdout.split("accuracy ")[1]) > 0.95
+
+
+def test_readme_names_both_commands_and_real_files():
+    text = (ROOT / "README.md").read_text()
+    assert "python3 dev.py train" in text and "python3 dev.py test" in text
+    for path in re.findall(r"`((?:tensorlite|nn|models|tests|benchmarks)/[\w/.]*)`", text):
+        assert (ROOT / path.replace("*", "")).exists(), path
+    for path in re.findall(r"\]\(([\w/.]+)\)", text):
+        assert (ROOT / path).exists(), path
