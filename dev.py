@@ -1,7 +1,7 @@
 """Runs tensorlite from a bare checkout: makes .venv, installs into it once, runs the command. Standard library only.
 
 python3 dev.py train [options]     train the example transformer (any option of `tensorlite train`)
-python3 dev.py test [options]      run the tests (any option of pytest, paths from the checkout's root)
+python3 dev.py test [options]      run the tests on all cores (any option of pytest; paths from the checkout's root)
 python3 dev.py lint                ruff check, ruff format --check
 python3 dev.py bench [options]     run the benchmarks
 python3 dev.py generate | gradcheck | info | graph | ...     any other subcommand of tensorlite
@@ -70,7 +70,8 @@ def main(name="help", *options):
     if name in ("test", "lint", "bench"):  # these are about the checkout; the others read and write where the user is
         os.chdir(ROOT)
     if name == "test":
-        hand_over(PYTHON, "-m", "pytest", *options)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the tests run side by side: one core each
+        hand_over(PYTHON, "-m", "pytest", "-n", "auto", *options)
     elif name == "lint":
         checks = [["check"], ["format", "--check"]]
         sys.exit(max(subprocess.call([PYTHON, "-m", "ruff", *check, "."]) for check in checks))
