@@ -140,7 +140,7 @@ class GPT(nn.Module):
         caches: one KVCache a layer; idx are then the positions after those seen.
 
         Raises:
-            ShapeError: more positions than block_size. IndexError_: an id outside of the vocabulary.
+            ShapeError: more positions than block_size. IndexRangeError: an id outside of the vocabulary.
         """
         start = caches[0].used if caches else 0
         T = idx.shape[-1]

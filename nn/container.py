@@ -10,7 +10,7 @@ class _Numbered(Module):
     def _place(self, index):
         n = len(self)
         if not -n <= index < n:
-            raise errors.IndexError_(f"{type(self).__name__}: index {index} is out of range, it has {n} modules")
+            raise errors.IndexRangeError(f"{type(self).__name__}: index {index} is out of range, it has {n} modules")
         return str(index % n)
 
     def _set_all(self, modules):
@@ -82,7 +82,7 @@ class Sequential(_Numbered):
     def _place(self, index):
         n = len(self)
         if not -n <= index < n:
-            raise errors.IndexError_(f"Sequential: index {index} is out of range, it has {n} modules")
+            raise errors.IndexRangeError(f"Sequential: index {index} is out of range, it has {n} modules")
         return list(self._modules)[index]
 
     def forward(self, input):

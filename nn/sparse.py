@@ -14,7 +14,7 @@ class Embedding(Module):
     padding_idx: the row that starts at 0 and gets no gradient.
 
     Raises:
-        IndexError_: an id outside 0..num_embeddings-1. DTypeError: ids that are not integers.
+        IndexRangeError: an id outside 0..num_embeddings-1. DTypeError: ids that are not integers.
     """
 
     def __init__(self, num_embeddings, embedding_dim, padding_idx=None, device=None, dtype=None):

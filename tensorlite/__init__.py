@@ -8,7 +8,7 @@ from os import path as _path
 if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn/ and models/ lie beside this folder
     __path__.append(_path.dirname(__path__[0]))
 
-from tensorlite import backend as _backend, errors, methods as _methods, random as _random
+from tensorlite import backend as _backend, errors, interop as _interop, methods as _methods, random as _random
 from tensorlite.backend import Device as device, get_default_device, set_default_device
 from tensorlite.backend.dtypes import (
     bool_ as bool,
@@ -55,92 +55,15 @@ from tensorlite.modes import (
     no_grad,
     set_grad_enabled,
 )
-from tensorlite.ops.compare import (
-    allclose,
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    eq,
-    equal,
-    ge,
-    gt,
-    isclose,
-    isfinite,
-    isinf,
-    isnan,
-    le,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    lt,
-    ne,
-)
-from tensorlite.ops.convert import clone
-from tensorlite.ops.elementwise import (
-    abs,
-    add,
-    ceil,
-    cos,
-    div,
-    erf,
-    exp,
-    expm1,
-    floor,
-    floor_divide,
-    log,
-    log1p,
-    log2,
-    log10,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    pow,
-    reciprocal,
-    relu,
-    remainder,
-    round,
-    rsqrt,
-    sigmoid,
-    sign,
-    sin,
-    sqrt,
-    square,
-    sub,
-    tan,
-    tanh,
-)
-from tensorlite.ops.fused import log_softmax, softmax
-from tensorlite.ops.index import gather, index_select
-from tensorlite.ops.matmul import bmm, dot, matmul, mm, mv
-from tensorlite.ops.reduce import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, std, sum, var
-from tensorlite.ops.select import clamp, masked_fill, where
-from tensorlite.ops.shape import (
-    broadcast_to,
-    cat,
-    chunk,
-    concat,
-    concatenate,
-    flatten,
-    flip,
-    movedim,
-    narrow,
-    permute,
-    reshape,
-    select,
-    split,
-    squeeze,
-    stack,
-    t,
-    transpose,
-    tril,
-    triu,
-    unbind,
-    unflatten,
-    unsqueeze,
-)
+from tensorlite.ops.compare import *
+from tensorlite.ops.convert import *
+from tensorlite.ops.elementwise import *
+from tensorlite.ops.fused import *
+from tensorlite.ops.index import *
+from tensorlite.ops.matmul import *
+from tensorlite.ops.reduce import *
+from tensorlite.ops.select import *
+from tensorlite.ops.shape import *
 from tensorlite.random import (
     Generator,
     bernoulli,

@@ -22,7 +22,7 @@ class DeviceError(TensorliteError):
     """Tensors on different devices in one operation, an unknown device, or a device that is not there."""
 
 
-class IndexError_(TensorliteError, IndexError):
+class IndexRangeError(TensorliteError, IndexError):
     """An index or a dimension out of range."""
 
 

@@ -135,6 +135,23 @@ def setitem(x, key, value):
     commit(x, node, "setitem")
 
 
+def fill_(self, value) -> Tensor:
+    """Every element becomes `value` (a number or a 0-d tensor), in place."""
+    setitem(self, ..., value)
+    return self
+
+
+def zero_(self) -> Tensor:
+    """Every element becomes 0, in place."""
+    return fill_(self, 0)
+
+
+def copy_(self, other, non_blocking=False) -> Tensor:
+    """The values of `other` (broadcast, converted, from any device), in place."""
+    setitem(self, ..., other if not isinstance(other, Tensor) else other.to(self.device))
+    return self
+
+
 def _rank(x, key):
     return x.array[key].ndim if x.array.size else x.ndim
 

@@ -160,7 +160,11 @@ class Op:
         """The error of forward with the op, its arguments and the place in the model added."""
         text, kind = str(error), type(error)
         if not isinstance(error, errors.TensorliteError):
-            kinds = {ValueError: errors.ShapeError, IndexError: errors.IndexError_, OverflowError: errors.ArgumentError}
+            kinds = {
+                ValueError: errors.ShapeError,
+                IndexError: errors.IndexRangeError,
+                OverflowError: errors.ArgumentError,
+            }
             if not isinstance(error, (TypeError, *kinds)):
                 return error
             kind = kinds.get(kind, errors.DTypeError)

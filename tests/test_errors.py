@@ -87,7 +87,7 @@ def test_shapes(call, text, says):
     ],
 )
 def test_dim_out_of_range(call, text, says):
-    assert text in says(errors.IndexError_, call, tl.ones(2, 3))
+    assert text in says(errors.IndexRangeError, call, tl.ones(2, 3))
 
 
 def test_dim_that_is_no_int(says):
@@ -230,7 +230,7 @@ def test_numpy_of_a_tensor_that_requires_grad(says):
 def test_errors_are_caught_as_pytorchs_are():
     """A RuntimeError all, and also what Python would raise: ValueError for shapes, TypeError for dtypes, IndexError."""
     assert issubclass(errors.ShapeError, ValueError) and issubclass(errors.DTypeError, TypeError)
-    assert issubclass(errors.IndexError_, IndexError) and issubclass(errors.ArgumentError, ValueError)
+    assert issubclass(errors.IndexRangeError, IndexError) and issubclass(errors.ArgumentError, ValueError)
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, Exception)]
     assert all(issubclass(k, RuntimeError) for k in kinds) and len(kinds) > 7
 
@@ -293,7 +293,7 @@ def test_a_shape_error_in_a_model_names_the_module(says):
 
 
 def test_a_token_id_out_of_range_in_a_model_names_the_module(says):
-    assert says(errors.IndexError_, Model(), tl.tensor([0, 7])) == (
+    assert says(errors.IndexRangeError, Model(), tl.tensor([0, 7])) == (
         "embedding: token id 7 is out of range: it must be 0 to 6: weight float32 (7, 3), index int64 (2,), in embed"
     )
     assert says(errors.DTypeError, Model(), tl.tensor([0.5])).startswith(

@@ -31,9 +31,9 @@ FLOORS = [
     ["autograd"],
     ["ops"],
     ["inplace"],
-    ["methods"],
-    ["anomaly", "creation", "cuda", "data", "distributed", "function", "gradcheck", "graph", "optim", "random"]
-    + ["serialization", "viz"],
+    ["methods", "interop"],
+    ["anomaly", "creation", "cuda", "data", "distributed", "func", "function", "gradcheck", "graph", "linalg", "optim"]
+    + ["random", "serialization", "utils", "viz"],
     ["nn"],
     ["models"],
     ["cli", "__main__"],

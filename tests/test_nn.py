@@ -175,7 +175,7 @@ def test_containers():
     assert [type(m).__name__ for m in seq] == ["Linear", "GELU", "Linear"]
     del seq[1]
     assert list(seq.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
-    with pytest.raises(errors.IndexError_, match="Sequential: index 5 is out of range, it has 2 modules"):
+    with pytest.raises(errors.IndexRangeError, match="Sequential: index 5 is out of range, it has 2 modules"):
         seq[5]
     many = nn.ModuleList([a])
     many.insert(0, c)

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from tensorlite.errors import IndexError_
+from tensorlite.errors import IndexRangeError
 
 # erfc(z) = t exp(-z^2) sum_k c_k T_k(2t - 1), t = 2 / (2 + z), for z >= 0: a Chebyshev series fitted in 40 digits;
 # relative error 3.6e-15 with all terms, 5e-9 with the first 13. Near 0 erf has its Taylor series.
@@ -67,12 +67,12 @@ class Backend:
         return 0
 
     def check_range(self, index, size: int, what: str) -> None:
-        """Raise IndexError_ unless 0 <= index < size everywhere. Waits for the device."""
+        """Raise IndexRangeError unless 0 <= index < size everywhere. Waits for the device."""
         if index.size:
             low, high = int(index.min()), int(index.max())
             if low < 0 or high >= size:
                 wrong = low if low < 0 else high
-                raise IndexError_(f"{what} {wrong} is out of range: it must be 0 to {size - 1}")
+                raise IndexRangeError(f"{what} {wrong} is out of range: it must be 0 to {size - 1}")
 
     def facts(self) -> dict:
         """What a person wants to know of this backend: the BLAS it uses, and the thread settings."""

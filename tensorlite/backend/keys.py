@@ -3,7 +3,7 @@
 NumPy checks this itself; a GPU library does not (CuPy wraps silently), so its backend calls `check` first.
 """
 
-from tensorlite.errors import IndexError_
+from tensorlite.errors import IndexRangeError
 
 
 def integer_arrays(shape, key):
@@ -28,10 +28,10 @@ def _dimensions(k) -> int:
 
 
 def check(backend, shape, key) -> None:
-    """Raise IndexError_, in NumPy's words, for a number outside -size..size-1. Waits for the device once an array."""
+    """Raise IndexRangeError, in NumPy's words, for a number outside -size..size-1. Waits for the device once an array."""
     for dim, size, index in integer_arrays(shape, key):
         if index.size:
             low, high = backend.to_host(backend.xp.stack([index.min(), index.max()])).tolist()
             if low < -size or high >= size:
                 wrong = low if low < -size else high
-                raise IndexError_(f"index: index {wrong} is out of bounds for axis {dim} with size {size}")
+                raise IndexRangeError(f"index: index {wrong} is out of bounds for axis {dim} with size {size}")

@@ -4,6 +4,11 @@ from tensorlite import errors
 from tensorlite.op import Elementwise
 from tensorlite.ops.elementwise import function
 
+__all__ = [
+    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "gt", "isclose",
+    "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+]  # fmt: skip
+
 
 class Eq(Elementwise):
     name, formula = "eq", "x == y"

@@ -4,6 +4,8 @@ from tensorlite.backend import as_device, dtypes
 from tensorlite.op import Op
 from tensorlite.tensor import Tensor
 
+__all__ = ["clone"]
+
 
 class Cast(Op):
     name, formula, local = "cast", "x as another dtype", "1"

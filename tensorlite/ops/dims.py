@@ -6,17 +6,17 @@ from tensorlite import errors
 
 
 def one(op: str, dim, ndim: int) -> int:
-    """A dimension as an index 0..ndim-1. Raises IndexError_ when out of range."""
+    """A dimension as an index 0..ndim-1. Raises IndexRangeError when out of range."""
     if not hasattr(dim, "__index__"):
         raise errors.DTypeError(f"{op}: dim must be an int, not {type(dim).__name__}")
     d = dim.__index__()
     if not -max(ndim, 1) <= d < max(ndim, 1):
-        raise errors.IndexError_(f"{op}: {errors.dim_fault(d, ndim)}")
+        raise errors.IndexRangeError(f"{op}: {errors.dim_fault(d, ndim)}")
     return d % max(ndim, 1)
 
 
 def several(op: str, dim, ndim: int):
-    """`dim` as a tuple of indices; None and () mean all of them. Raises IndexError_ and ArgumentError (a dim twice)."""
+    """`dim` as a tuple of indices; None and () mean all of them. Raises IndexRangeError and ArgumentError (a dim twice)."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
     dims = tuple(one(op, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))

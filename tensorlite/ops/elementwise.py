@@ -10,6 +10,13 @@ from tensorlite.backend import dtypes
 from tensorlite.op import Elementwise
 from tensorlite.tensor import Tensor
 
+__all__ = [
+    "abs", "absolute", "add", "ceil", "cos", "div", "divide", "erf", "exp", "expm1", "floor", "floor_divide", "log",
+    "log10", "log1p", "log2", "maximum", "minimum", "mul", "multiply", "neg", "negative", "pow", "reciprocal",
+    "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sqrt", "square", "sub", "subtract", "tan",
+    "tanh", "true_divide",
+]  # fmt: skip
+
 
 # ---------------------------------------------------------------- arithmetic
 class Add(Elementwise):
@@ -410,6 +417,7 @@ floor_divide, remainder = (function(op) for op in (FloorDivide, Remainder))
 neg, abs, exp, expm1, log, log1p, log2, log10, sqrt, rsqrt, reciprocal, square = (
     function(op) for op in (Neg, Abs, Exp, Expm1, Log, Log1p, Log2, Log10, Sqrt, Rsqrt, Reciprocal, Square)
 )
+subtract, multiply, divide, true_divide, negative, absolute = sub, mul, div, div, neg, abs
 sin, cos, tan, tanh, sigmoid, erf, relu, sign, floor, ceil, round = (
     function(op) for op in (Sin, Cos, Tan, Tanh, Sigmoid, Erf, Relu, Sign, Floor, Ceil, Round)
 )

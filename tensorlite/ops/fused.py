@@ -13,6 +13,8 @@ from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
 from tensorlite.tensor import Tensor, mode, path
 
+__all__ = ["log_softmax", "softmax"]
+
 
 class Linear(Fused):
     name, formula, local = "linear", "x @ W.T + b", ("@ W", "g.T @ x", "1, summed over rows")

@@ -6,6 +6,8 @@ from tensorlite.op import Op
 from tensorlite.ops import dims
 from tensorlite.tensor import Tensor
 
+__all__ = ["gather", "index_select"]
+
 
 class Index(Op):
     name, formula, local = "index", "x[key]", "1 at the places read"
@@ -92,7 +94,7 @@ def embedding(input, weight, padding_idx=None) -> Tensor:
     padding_idx: the row that gets no gradient.
 
     Raises:
-        DTypeError: ids that are not integers. IndexError_: an id outside 0..V-1.
+        DTypeError: ids that are not integers. IndexRangeError: an id outside 0..V-1.
     """
     if not isinstance(input, Tensor) or input.dtype.category != 1:
         raise errors.DTypeError(f"embedding: token ids must be an integer tensor, got {errors.describe(input)}")

@@ -57,7 +57,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     sum of those used. label_smoothing s: (1 - s) of the target and s / C of every class.
 
     Raises:
-        ShapeError, DTypeError: arguments that do not go together. IndexError_: a class outside 0..C-1.
+        ShapeError, DTypeError: arguments that do not go together. IndexRangeError: a class outside 0..C-1.
     """
     if reduction not in ("mean", "sum", "none"):
         raise errors.ArgumentError(f"cross_entropy: reduction must be 'mean', 'sum' or 'none', not {reduction!r}")

@@ -8,6 +8,8 @@ from tensorlite.op import Op
 from tensorlite.ops.convert import cast
 from tensorlite.tensor import Tensor, path
 
+__all__ = ["bmm", "dot", "matmul", "mm", "mv"]
+
 
 def _left(m, g, y):
     return m.matmul(g, m.permute(y, dims=swapped(len(y.shape))))

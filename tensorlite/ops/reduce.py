@@ -9,6 +9,8 @@ from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
 from tensorlite.tensor import Tensor
 
+__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
+
 
 def _spread(m, g, shape, dim):
     """A reduced gradient, repeated over the dimensions that were summed."""

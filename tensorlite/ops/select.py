@@ -7,6 +7,8 @@ from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import Maximum, Minimum
 from tensorlite.tensor import Tensor, wrap
 
+__all__ = ["clamp", "clip", "masked_fill", "where"]
+
 
 class Where(Op):
     name, formula, local = "where", "x where condition, else y", ("", "1 where condition", "1 where not condition")
@@ -81,3 +83,6 @@ def clamp(input, min=None, max=None) -> Tensor:
         return out if max is None else Minimum.apply(out, max)
     numbers = [v for v in (min, max) if v is not None]
     return Clamp.apply(cast(input, dtypes.result_type(input.array, *numbers)), low=min, high=max)
+
+
+clip = clamp

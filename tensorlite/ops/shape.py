@@ -7,6 +7,12 @@ from tensorlite.op import Op, registry
 from tensorlite.ops import dims
 from tensorlite.tensor import Tensor
 
+__all__ = [
+    "broadcast_to", "cat", "chunk", "concat", "concatenate", "flatten", "flip", "movedim", "narrow", "permute",
+    "reshape", "select", "split", "squeeze", "stack", "swapaxes", "swapdims", "t", "transpose", "tril", "triu",
+    "unbind", "unflatten", "unsqueeze",
+]  # fmt: skip
+
 
 class Reshape(Op):
     name, formula, local = "reshape", "x in another shape", "1"
@@ -112,6 +118,16 @@ def view(input, *shape) -> Tensor:
     return out
 
 
+def view_as(input, other) -> Tensor:
+    """input viewed in the shape of other."""
+    return view(input, tuple(other.shape))
+
+
+def reshape_as(input, other) -> Tensor:
+    """input in the shape of other."""
+    return reshape(input, tuple(other.shape))
+
+
 def flatten(input, start_dim=0, end_dim=-1) -> Tensor:
     """Join the dimensions start_dim..end_dim into one."""
     n = input.ndim
@@ -161,6 +177,9 @@ def transpose(input, dim0, dim1) -> Tensor:
     if order:
         order[a], order[b] = order[b], order[a]
     return Permute.apply(input, dims=tuple(order))
+
+
+swapaxes = swapdims = transpose
 
 
 def t(input) -> Tensor:
@@ -295,7 +314,7 @@ def narrow(input, dim, start, length) -> Tensor:
     d = dims.one("narrow", dim, input.ndim)
     n = input.shape[d]
     if not -n <= start <= n or length < 0 or (start % n if start < 0 else start) + length > n:
-        raise errors.IndexError_(f"narrow: {start} + {length} is outside of dimension {d} of size {n}")
+        raise errors.IndexRangeError(f"narrow: {start} + {length} is outside of dimension {d} of size {n}")
     start = start + n if start < 0 else start
     return registry["index"].apply(input, key=(slice(None),) * d + (slice(start, start + length), ...), basic=True)
 
@@ -305,7 +324,7 @@ def select(input, dim, index) -> Tensor:
     d = dims.one("select", dim, input.ndim)
     n = input.shape[d] if input.ndim else 0
     if not -n <= index < n:
-        raise errors.IndexError_(f"select: index {index} is out of range for dimension {d} of size {n}")
+        raise errors.IndexRangeError(f"select: index {index} is out of range for dimension {d} of size {n}")
     return registry["index"].apply(input, key=(slice(None),) * d + (int(index), ...), basic=True)
 
 

@@ -61,7 +61,7 @@ def _along_errors(name):
         (lambda t: getattr(t.nn.functional, name)(t.ones(2, 3)), errors.ArgumentError, f"{name}: dim must be given, e.g. dim=-1"),
         (lambda t: getattr(t.nn.functional, name)(t.tensor([1, 2]), dim=0), errors.DTypeError,
          f"{name}: a floating-point tensor is needed, got int64 (2,); use x.float()"),
-        (lambda t: getattr(t.nn.functional, name)(t.ones(2), dim=1), errors.IndexError_, f"{name}: dim 1 is out of range"),
+        (lambda t: getattr(t.nn.functional, name)(t.ones(2), dim=1), errors.IndexRangeError, f"{name}: dim 1 is out of range"),
     )  # fmt: skip
 
 
@@ -217,9 +217,9 @@ def _soft_targets(rng):
 
 _ce = lambda t, *a, **k: t.nn.functional.cross_entropy(*a, **k)  # noqa: E731
 _cross_entropy_errors = (
-    (lambda t: _ce(t, t.ones(2, 3), t.tensor([0, 3])), errors.IndexError_,
+    (lambda t: _ce(t, t.ones(2, 3), t.tensor([0, 3])), errors.IndexRangeError,
         "cross_entropy: target class 3 is out of range: it must be 0 to 2"),
-    (lambda t: _ce(t, t.ones(2, 3), t.tensor([0, -1])), errors.IndexError_, "cross_entropy: target class -1 is out of range"),
+    (lambda t: _ce(t, t.ones(2, 3), t.tensor([0, -1])), errors.IndexRangeError, "cross_entropy: target class -1 is out of range"),
     (lambda t: _ce(t, t.ones(2, 3), t.tensor([0, 1, 2])), errors.ShapeError,
      "cross_entropy: for logits (2, 3) the target must have shape (2,): input float32 (2, 3), target int64 (3,)"),
     (lambda t: _ce(t, t.ones(2, 5, 3), t.zeros(2, 5, dtype=t.int64)), errors.ShapeError,

@@ -34,7 +34,7 @@ def _cases(make, empty=True, dims=_DIMS, more=()):
 
 
 def _out_of_range(op):
-    return (lambda t: getattr(t, op)(t.ones(2, 3), 2), errors.IndexError_,
+    return (lambda t: getattr(t, op)(t.ones(2, 3), 2), errors.IndexRangeError,
             f"{op}: dim 2 is out of range for a tensor of 2 dimensions (it may be -2 to 1)")  # fmt: skip
 
 

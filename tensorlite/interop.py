@@ -1,0 +1,185 @@
+"""What a Tensor is to Python, NumPy and the user: numbers, printing, copies, pickling, dtype and device conversions."""
+
+from tensorlite import autograd, errors, inplace
+from tensorlite.backend import Device, as_device, dtypes
+from tensorlite.ops import compare, convert, elementwise, matmul, select, shape
+from tensorlite.tensor import Tensor, wrap
+
+
+# ---------------------------------------------------------------- device, dtype, NumPy
+def _backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
+    """Add the gradient of this tensor to `.grad` of every leaf it was computed from. See tl.autograd.backward."""
+    autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+def _numpy(self, *, force=False):
+    """The values as a NumPy array that shares memory. Needs a CPU tensor without grad, or force=True (which copies)."""
+    if self.requires_grad and not force:
+        raise errors.GraphError("numpy: this tensor requires grad; use x.detach().numpy() or x.numpy(force=True)")
+    if str(self.device) != "cpu" and not force:
+        raise errors.DeviceError(f"numpy: this tensor is on {self.device}; use x.cpu().numpy() or x.numpy(force=True)")
+    inplace.writable(self)
+    return self.device.backend.to_host(self.array)
+
+
+def _item(self):
+    """The only element as a Python number. Raises ShapeError for more than one."""
+    if self.array.size != 1:
+        raise errors.ShapeError(f"item: only a tensor of one element is a number, got {errors.describe(self)}")
+    return self.array.item()
+
+
+def _index(self):
+    if self.array.size != 1 or self.dtype.is_floating_point:
+        raise errors.DTypeError(
+            f"index: only an integer tensor of one element is an index, got {errors.describe(self)}"
+        )
+    return self.array.item().__index__()
+
+
+def _len(self):
+    if not self.ndim:
+        raise TypeError("len() of a 0-d tensor")
+    return self.array.shape[0]
+
+
+def _iter(self):
+    if not self.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(shape.unbind(self, 0))
+
+
+def _bool(self):
+    if self.array.size != 1:
+        raise errors.ShapeError(
+            f"bool: a tensor of shape {tuple(self.shape)} has no single truth; use .all() or .any()"
+        )
+    return bool(self.array.item())
+
+
+def _repr(self):
+    text = self.device.backend.text(self.array, "tensor(")
+    if str(self.device) != "cpu":
+        text += f", device='{self.device}'"
+    if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
+        text += f", dtype={self.dtype}"
+    if not self.array.size and self.array.shape != (0,):
+        text += f", size={tuple(self.shape)}"
+    if self.node is not None:
+        text += ", requires_grad=True" if self.is_leaf else f", grad_fn=<{self.node.op.name}>"
+    return f"{type(self).__name__.lower() if type(self) is Tensor else type(self).__name__}({text})"
+
+
+def _array(self, dtype=None, copy=None):
+    array = _numpy(self)
+    return array.astype(dtype) if dtype is not None and array.dtype != dtype else array.copy() if copy else array
+
+
+def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
+    """NumPy's functions on tensors: np.exp(t) is tl.exp(t), np.ones(3) * t is tl.mul. What tensorlite lacks is refused."""
+    name = {"multiply": "mul", "subtract": "sub", "divide": "div", "true_divide": "div", "power": "pow", "negative": "neg",
+            "absolute": "abs", "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt",
+            "greater_equal": "ge", "rint": "round", "invert": "bitwise_not"}.get(ufunc.__name__, ufunc.__name__)  # fmt: skip
+    function = next((getattr(f, name) for f in (elementwise, compare, select, matmul) if hasattr(f, name)), None)
+    if method != "__call__" or kwargs or function is None:
+        raise errors.DTypeError(
+            f"numpy.{ufunc.__name__} does not take tensors"
+            + (f" with {sorted(kwargs)}" if kwargs else "")
+            + "; use x.numpy()"
+        )
+    inputs = [x if isinstance(x, Tensor) or not getattr(x, "ndim", 0) else wrap(x, Device("cpu")) for x in inputs]
+    return function(*inputs)
+
+
+def _dir_error(self, name):
+    import difflib
+
+    near = difflib.get_close_matches(name, [n for n in dir(type(self)) if not n.startswith("_")], n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+
+def _nonzero(self, as_tuple=False):
+    """The indices of the elements that are not 0: (n, ndim), or one vector for each dimension."""
+    b = self.device.backend
+    found = tuple(wrap(v, self.device) for v in b.xp.nonzero(b.as_array(self.array)))
+    return found if as_tuple else shape.stack(found, 1)
+
+
+def _detach_(self):
+    """Cut this tensor itself from the graph."""
+    self.node = None
+    return self
+
+
+Tensor.backward = _backward
+Tensor.detach_ = _detach_
+Tensor.numpy = _numpy
+Tensor.item = _item
+Tensor.tolist = lambda self: self.array.tolist()
+Tensor.__len__, Tensor.__iter__, Tensor.__bool__, Tensor.__repr__ = _len, _iter, _bool, _repr
+Tensor.__float__ = lambda self: float(_item(self))
+Tensor.__int__ = lambda self: int(_item(self))
+Tensor.__index__ = _index
+Tensor.__contains__ = lambda self, value: bool((self == value).any())
+Tensor.__format__ = lambda self, spec: format(_item(self), spec) if self.ndim == 0 and spec else repr(self)
+Tensor.__array__, Tensor.__array_ufunc__ = _array, _array_ufunc
+Tensor.__getattr__ = _dir_error
+Tensor.__deepcopy__ = lambda self, memo: _deepcopy(self, memo)
+Tensor.__reduce_ex__ = lambda self, protocol: (_rebuild, _state(self))
+Tensor.nonzero = _nonzero
+Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
+Tensor.dim = Tensor.ndimension = lambda self: self.array.ndim
+Tensor.numel = Tensor.nelement = lambda self: self.array.size
+Tensor.element_size = lambda self: self.array.itemsize
+Tensor.nbytes = property(lambda self: self.array.nbytes, doc="Bytes of the elements.")
+Tensor.itemsize = property(lambda self: self.array.itemsize, doc="Bytes of one element.")
+Tensor.stride = lambda self, dim=None: _stride(self) if dim is None else _stride(self)[dim]
+Tensor.is_contiguous = lambda self: bool(self.device.backend.as_array(self.array).flags.c_contiguous)
+Tensor.is_floating_point = lambda self: self.dtype.is_floating_point
+Tensor.is_inference = lambda self: False
+Tensor.is_cuda = property(lambda self: self.device.type == "cuda", doc="Whether the tensor is on a GPU.")
+Tensor.cpu = lambda self: convert.to(self, "cpu")
+Tensor.cuda = lambda self, device=None: convert.to(self, "cuda" if device is None else as_device(device))
+Tensor.type = lambda self, dtype=None: str(self.dtype) if dtype is None else convert.to(self, dtype=dtype)
+Tensor.type_as = lambda self, other: convert.to(self, other.dtype)
+Tensor.float = lambda self: convert.cast(self, dtypes.float32)
+Tensor.double = lambda self: convert.cast(self, dtypes.float64)
+Tensor.half = lambda self: convert.cast(self, dtypes.float16)
+Tensor.bfloat16 = lambda self: convert.cast(self, "bfloat16")
+Tensor.int = lambda self: convert.cast(self, dtypes.int32)
+Tensor.long = lambda self: convert.cast(self, dtypes.int64)
+Tensor.bool = lambda self: convert.cast(self, dtypes.bool_)
+
+
+def _stride(self):
+    return tuple(s // self.array.itemsize for s in self.array.strides)
+
+
+def _deepcopy(self, memo):
+    if not self.is_leaf:
+        raise errors.GraphError(
+            "deepcopy: only leaves can be copied with their place in the graph; use x.detach().clone()"
+        )
+    if id(self) not in memo:
+        copy = object.__new__(type(self))
+        memo[id(self)] = copy
+        plain = wrap(self.array.copy(), self.device)
+        copy.array, copy.device, copy.node, copy.version = plain.array, plain.device, None, plain.version
+        copy.requires_grad_(self.requires_grad)
+        if self.grad is not None:
+            copy.grad = self.grad.detach().clone()
+    return memo[id(self)]
+
+
+def _state(self):
+    if not self.is_leaf:
+        raise errors.GraphError("pickle: only leaves can be saved; use x.detach()")
+    return type(self), self.device.backend.to_host(self.array), str(self.device), self.requires_grad
+
+
+def _rebuild(cls, array, device, requires_grad):
+    t = object.__new__(cls)
+    plain = wrap(as_device(device).backend.from_host(array), as_device(device))
+    t.array, t.device, t.node, t.version = plain.array, plain.device, None, plain.version
+    return t.requires_grad_(requires_grad)
