@@ -4,6 +4,7 @@ python3 dev.py train [options]     train the example transformer (any option of 
 python3 dev.py test [options]      run the tests on all cores (any option of pytest; paths from the checkout's root)
 python3 dev.py lint                ruff check, ruff format --check
 python3 dev.py bench [options]     run the benchmarks
+python3 dev.py docs                write what is generated from the code: docs/operators.md, the stubs, the pictures
 python3 dev.py generate | gradcheck | info | graph | ...     any other subcommand of tensorlite
 """
 
@@ -67,7 +68,7 @@ def main(name="help", *options):
         print(__doc__)
         return
     install()
-    if name in ("test", "lint", "bench"):  # these are about the checkout; the others read and write where the user is
+    if name in ("test", "lint", "bench", "docs"):  # these are about the checkout; the others read and write where the user is
         os.chdir(ROOT)
     if name == "test":
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the tests run side by side: one core each
@@ -75,6 +76,9 @@ def main(name="help", *options):
     elif name == "lint":
         checks = [["check"], ["format", "--check"]]
         sys.exit(max(subprocess.call([PYTHON, "-m", "ruff", *check, "."]) for check in checks))
+    elif name == "docs":
+        scripts = ("make_stubs", "make_operators", "make_images")
+        sys.exit(max(subprocess.call([PYTHON, os.path.join("docs", f"{s}.py")]) for s in scripts))
     elif name == "bench":
         hand_over(PYTHON, "-m", "benchmarks", *options)
     else:

@@ -2,7 +2,7 @@
 
 from tensorlite import autograd, errors, inplace
 from tensorlite.backend import Device, as_device, dtypes
-from tensorlite.ops import compare, convert, elementwise, matmul, select, shape
+from tensorlite.ops import compare, convert, dims, elementwise, matmul, select, shape
 from tensorlite.tensor import Tensor, wrap
 
 
@@ -116,7 +116,95 @@ Tensor.backward = _backward
 Tensor.detach_ = _detach_
 Tensor.numpy = _numpy
 Tensor.item = _item
-Tensor.tolist = lambda self: self.array.tolist()
+
+
+def tolist(self) -> list:
+    """The elements as nested lists of Python numbers; a 0-d tensor as one number."""
+    return self.array.tolist()
+
+
+def size(self, dim=None):
+    """The shape, or the size of one dimension."""
+    return self.shape if dim is None else self.shape[dims.one("size", dim, self.ndim)]
+
+
+def dim(self) -> int:
+    """The number of dimensions."""
+    return self.array.ndim
+
+
+def numel(self) -> int:
+    """The number of elements."""
+    return self.array.size
+
+
+def element_size(self) -> int:
+    """Bytes of one element."""
+    return self.array.itemsize
+
+
+def stride(self, dim=None):
+    """How many elements apart neighbours lie in memory: for each dimension, or for one."""
+    steps = tuple(s // self.array.itemsize for s in self.device.backend.as_array(self.array).strides)
+    return steps if dim is None else steps[dims.one("stride", dim, self.ndim)]
+
+
+def is_contiguous(self, memory_format=None) -> bool:
+    """Whether the elements lie in memory row by row, without gaps."""
+    return bool(self.device.backend.as_array(self.array).flags.c_contiguous)
+
+
+def is_floating_point(self) -> bool:
+    """Whether the dtype is one of floating-point numbers."""
+    return self.dtype.is_floating_point
+
+
+def is_inference(self) -> bool:
+    """Always False: tensors made under inference_mode are ordinary ones."""
+    return False
+
+
+def cpu(self) -> Tensor:
+    """This tensor on the CPU; itself if it is there."""
+    return convert.to(self, "cpu")
+
+
+def cuda(self, device=None, non_blocking=False) -> Tensor:
+    """This tensor on a GPU; itself if it is there."""
+    return convert.to(self, "cuda" if device is None else as_device(device))
+
+
+def to_type(self, dtype=None):
+    """The name of the dtype; with a dtype given, this tensor in it."""
+    return str(self.dtype) if dtype is None else convert.to(self, dtype=dtype)
+
+
+def type_as(self, other) -> Tensor:
+    """This tensor in the dtype of other."""
+    return convert.to(self, other.dtype)
+
+
+def _conversion(name, dtype):
+    def method(self, memory_format=None) -> Tensor:
+        return convert.cast(self, dtype)
+
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
+    method.__doc__ = f"This tensor as {getattr(dtype, 'name', dtype)}; itself if it is that already."
+    return method
+
+
+for _function in (
+    tolist, size, dim, numel, element_size, stride, is_contiguous, is_floating_point, is_inference, cpu, cuda, type_as,
+):  # fmt: skip
+    setattr(Tensor, _function.__name__, _function)
+Tensor.type, Tensor.ndimension, Tensor.nelement, Tensor.nonzero = to_type, dim, numel, _nonzero
+Tensor.float, Tensor.double = _conversion("float", dtypes.float32), _conversion("double", dtypes.float64)
+Tensor.half, Tensor.bfloat16 = _conversion("half", dtypes.float16), _conversion("bfloat16", "bfloat16")
+Tensor.int, Tensor.long = _conversion("int", dtypes.int32), _conversion("long", dtypes.int64)
+Tensor.bool = _conversion("bool", dtypes.bool_)
+Tensor.nbytes = property(lambda self: self.array.nbytes, doc="Bytes of the elements.")
+Tensor.itemsize = property(lambda self: self.array.itemsize, doc="Bytes of one element.")
+Tensor.is_cuda = property(lambda self: self.device.type == "cuda", doc="Whether the tensor is on a GPU.")
 Tensor.__len__, Tensor.__iter__, Tensor.__bool__, Tensor.__repr__ = _len, _iter, _bool, _repr
 Tensor.__float__ = lambda self: float(_item(self))
 Tensor.__int__ = lambda self: int(_item(self))
@@ -127,33 +215,6 @@ Tensor.__array__, Tensor.__array_ufunc__ = _array, _array_ufunc
 Tensor.__getattr__ = _dir_error
 Tensor.__deepcopy__ = lambda self, memo: _deepcopy(self, memo)
 Tensor.__reduce_ex__ = lambda self, protocol: (_rebuild, _state(self))
-Tensor.nonzero = _nonzero
-Tensor.size = lambda self, dim=None: self.shape if dim is None else self.shape[dim]
-Tensor.dim = Tensor.ndimension = lambda self: self.array.ndim
-Tensor.numel = Tensor.nelement = lambda self: self.array.size
-Tensor.element_size = lambda self: self.array.itemsize
-Tensor.nbytes = property(lambda self: self.array.nbytes, doc="Bytes of the elements.")
-Tensor.itemsize = property(lambda self: self.array.itemsize, doc="Bytes of one element.")
-Tensor.stride = lambda self, dim=None: _stride(self) if dim is None else _stride(self)[dim]
-Tensor.is_contiguous = lambda self: bool(self.device.backend.as_array(self.array).flags.c_contiguous)
-Tensor.is_floating_point = lambda self: self.dtype.is_floating_point
-Tensor.is_inference = lambda self: False
-Tensor.is_cuda = property(lambda self: self.device.type == "cuda", doc="Whether the tensor is on a GPU.")
-Tensor.cpu = lambda self: convert.to(self, "cpu")
-Tensor.cuda = lambda self, device=None: convert.to(self, "cuda" if device is None else as_device(device))
-Tensor.type = lambda self, dtype=None: str(self.dtype) if dtype is None else convert.to(self, dtype=dtype)
-Tensor.type_as = lambda self, other: convert.to(self, other.dtype)
-Tensor.float = lambda self: convert.cast(self, dtypes.float32)
-Tensor.double = lambda self: convert.cast(self, dtypes.float64)
-Tensor.half = lambda self: convert.cast(self, dtypes.float16)
-Tensor.bfloat16 = lambda self: convert.cast(self, "bfloat16")
-Tensor.int = lambda self: convert.cast(self, dtypes.int32)
-Tensor.long = lambda self: convert.cast(self, dtypes.int64)
-Tensor.bool = lambda self: convert.cast(self, dtypes.bool_)
-
-
-def _stride(self):
-    return tuple(s // self.array.itemsize for s in self.array.strides)
 
 
 def _deepcopy(self, memo):

@@ -36,10 +36,16 @@ def _in_place(name):
     def method(self, *args, **kwargs):
         return inplace.update(self, name + "_", lambda x: function(x, *args, **kwargs))
 
+    method.__wrapped__ = function  # help() shows its arguments
     method.__name__ = name + "_"
     method.__qualname__ = f"Tensor.{name}_"
     method.__doc__ = f"{name} in place: the same memory, seen by all views; returns self."
     return method
+
+
+def _where(self, condition, other) -> Tensor:
+    """self where condition holds, else other."""
+    return select.where(condition, self, other)
 
 
 for _family, _names in METHODS.items():
@@ -49,7 +55,7 @@ for _name in IN_PLACE.split():
     setattr(Tensor, _name + "_", _in_place(_name))
 Tensor.fill_, Tensor.zero_, Tensor.copy_ = inplace.fill_, inplace.zero_, inplace.copy_
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
-Tensor.where = lambda self, condition, other: select.where(condition, self, other)
+Tensor.where = _where
 Tensor.T = property(lambda self: shape.permute(self, *range(self.ndim)[::-1]), doc="All dimensions reversed.")
 Tensor.mT = property(lambda self: shape.transpose(self, -1, -2), doc="The last two dimensions swapped.")
 

@@ -1,6 +1,7 @@
 """The switches of recording: no_grad, enable_grad, set_grad_enabled, inference_mode. Each holds for the thread it is used in."""
 
 import functools
+from typing import Any
 
 from tensorlite.tensor import mode as _mode
 
@@ -66,7 +67,7 @@ class _Switch:
     grad, inference = False, None  # inference None: as it is
     before = None
 
-    def __new__(cls, function=None):
+    def __new__(cls, function=None) -> Any:
         self = object.__new__(cls)
         return self if function is None or isinstance(function, bool) else _decorated(function, cls)
 
@@ -99,7 +100,7 @@ class inference_mode(_Switch):
 
     inference = True
 
-    def __new__(cls, mode=True):
+    def __new__(cls, mode=True) -> Any:
         return _Switch.__new__(cls if mode else _normal_mode, mode)
 
 

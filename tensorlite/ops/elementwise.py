@@ -4,6 +4,7 @@ Each class is the whole truth about its op: formula, local derivative, forward, 
 """
 
 import math
+from collections.abc import Callable
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
@@ -365,7 +366,7 @@ class Remainder(Elementwise):
 
 
 # ---------------------------------------------------------------- public functions with more than operands
-def function(op, doc=""):
+def function(op, doc="") -> Callable[..., Tensor]:
     """The public function of an elementwise op, with a docstring made from its declaration."""
     one = len(op.inputs) == 1
 
