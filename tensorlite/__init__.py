@@ -3,6 +3,7 @@
 import importlib as _importlib
 import sys as _sys
 import warnings as _warnings
+from math import e, inf, nan, pi
 from os import path as _path
 
 if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn/ and models/ lie beside this folder
@@ -13,6 +14,8 @@ from tensorlite.backend import Device as device, get_default_device, set_default
 from tensorlite.backend.dtypes import (
     bool_ as bool,
     can_cast,
+    complex64,
+    complex128,
     dtype,
     finfo,
     float16,
@@ -28,21 +31,39 @@ from tensorlite.backend.dtypes import (
     set_default_dtype,
     uint8,
 )
+from tensorlite.compat import *
 from tensorlite.creation import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
     arange,
     as_tensor,
     asarray,
     empty,
     empty_like,
+    empty_strided,
     eye,
     from_numpy,
     full,
     full_like,
+    is_floating_point,
+    is_tensor,
     linspace,
+    logspace,
+    numel,
     ones,
     ones_like,
     result_type,
+    scalar_tensor,
     tensor,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )
@@ -56,39 +77,65 @@ from tensorlite.modes import (
     set_grad_enabled,
 )
 from tensorlite.ops.compare import *
+from tensorlite.ops.conv import *
 from tensorlite.ops.convert import *
+from tensorlite.ops.decompositions import *
+from tensorlite.ops.einsum import *
 from tensorlite.ops.elementwise import *
+from tensorlite.ops.extreme import *
+from tensorlite.ops.functions import *
 from tensorlite.ops.fused import *
 from tensorlite.ops.index import *
+from tensorlite.ops.join import *
+from tensorlite.ops.linalg import *
 from tensorlite.ops.matmul import *
+from tensorlite.ops.matrix_functions import *
+from tensorlite.ops.norms import *
+from tensorlite.ops.pad import *
+from tensorlite.ops.pool import *
+from tensorlite.ops.products import *
+from tensorlite.ops.rearrange import *
 from tensorlite.ops.reduce import *
+from tensorlite.ops.resize import *
+from tensorlite.ops.scan import *
+from tensorlite.ops.scatter import *
 from tensorlite.ops.select import *
 from tensorlite.ops.shape import *
+from tensorlite.ops.sort import *
+from tensorlite.ops.special import *
+from tensorlite.ops.statistics import *
+from tensorlite.ops.steps import *
+from tensorlite.ops.views import *
 from tensorlite.random import (
     Generator,
     bernoulli,
+    binomial,
     get_rng_state,
     initial_seed,
     manual_seed,
     multinomial,
     normal,
+    poisson,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
+    seed,
     set_rng_state,
 )
 from tensorlite.tensor import Size, Tensor
 
-from tensorlite import autograd  # isort: skip  (after the names it would be hidden by)
+from tensorlite import autograd, linalg  # isort: skip  (after the names it would be hidden by)
 
 from tensorlite import nn, optim  # isort: skip
 
 __version__ = "0.1.0"
 float, double, half = float32, float64, float16
 short, int, long = int16, int32, int64
+cfloat, cdouble = complex64, complex128  # names only: complex numbers are refused
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tensorlite\.")  # log(0) is -inf, without a word
 
 _LAZY = {
@@ -96,13 +143,20 @@ _LAZY = {
     "draw_graph": ("tensorlite.graph", "draw_graph"),
     **{name: ("tensorlite.serialization", name) for name in ("save", "load")},
     **{name: ("tensorlite.anomaly", name) for name in ("is_anomaly_enabled", "is_anomaly_check_nan_enabled")},
-    **{name: (f"tensorlite.{name}", None) for name in ("models", "graph", "cli", "viz", "cuda")},
+    "vmap": ("tensorlite.func", "vmap"),
+    **{name: ("tensorlite.amp", name) for name in ("autocast", "is_autocast_available")},
+    "BFloat16Tensor": ("tensorlite.compat", "BFloat16Tensor"),
+    **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},
+    **{name: (f"tensorlite.{name}", None) for name in ("func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization")},
 }
 _LAZY_AUTOGRAD = {  # names of tl.autograd that live in upper rooms
     "Function": ("tensorlite.function", "Function"),
     "function": ("tensorlite.function", None),
     "detect_anomaly": ("tensorlite.anomaly", "detect_anomaly"),
     "set_detect_anomaly": ("tensorlite.anomaly", "set_detect_anomaly"),
+    "functional": ("tensorlite.func.functional", None),
+    "graph": ("tensorlite.saved", None),
+    "_batched_grads": ("tensorlite.func.transforms", "batched_grads"),
 }
 
 

@@ -13,14 +13,16 @@ _CALLERS = ("tensorlite.models", "tensorlite.cli")  # of our own code, these cal
 class Watcher:
     """Looks at every result and every gradient while the mode is on. It waits for the device each time: for debugging only.
 
-    check: False notes the source lines only.
+    check: False notes the source lines only. under: saved_tensors_hooks that are on too.
     """
 
     def __init__(self, check: bool = True):
-        self.check = check
+        self.check, self.under = check, mode.anomaly if getattr(mode.anomaly, "packs", False) else None
 
     def forward(self, op, inputs, result):
         """After an op has computed: note the line, and refuse a nan or inf that its inputs did not hold."""
+        if self.under is not None:
+            self.under.forward(op, inputs, result)
         if result.node is not None:
             result.node.where = source_line()
         what = self.check and _worst(result)
@@ -169,9 +171,16 @@ class detect_anomaly:
 
 def is_anomaly_enabled() -> bool:
     """Whether this thread searches for nan and inf."""
-    return isinstance(mode.anomaly, Watcher)
+    return _watcher() is not None
+
+
+def _watcher():
+    watch = mode.anomaly
+    while watch is not None and not isinstance(watch, Watcher):
+        watch = getattr(watch, "under", None)
+    return watch
 
 
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether the search looks at values, or notes source lines only."""
-    return is_anomaly_enabled() and mode.anomaly.check
+    return is_anomaly_enabled() and _watcher().check

@@ -7,7 +7,7 @@ themselves, so derivatives of every order come from one expression.
 
 from operator import attrgetter
 
-from tensorlite import errors
+from tensorlite import errors, hooks
 from tensorlite.backend import dtypes
 from tensorlite.modes import (
     enable_grad,
@@ -63,6 +63,7 @@ def walk(roots, keep, create, targets=None):
     """
     order, seen = reachable(list(roots), targets)
     grads, lent, found = dict(roots), set(roots), {}  # lent: nodes whose gradient array somebody else holds too
+    opened = []  # nodes whose saved values were unpacked, and are to be dropped again
     device, m, anomaly, partial = None, tensor_math, mode.anomaly, targets is not None
     if anomaly is not None:
         anomaly.start(roots)
@@ -74,7 +75,8 @@ def walk(roots, keep, create, targets=None):
         if node.device is not device and not create:
             device = node.device
             m = raw_math(device)
-        if node.watched:
+        watched = node.watched
+        if watched:
             g = _show(node, g, create, lent)
         if partial and node in targets:
             found[node] = g if create else _own(node, g, lent)
@@ -86,10 +88,12 @@ def walk(roots, keep, create, targets=None):
             continue
         saved = node.saved
         if saved is None:
-            raise _freed(node)
+            saved = _unpack(node, keep, opened)
         if node.seq < Version.last_change:
             _check_versions(node)
-        if op.special or create:
+        if dtypes.BF16 is not None and op.add_into is None and not create:
+            g = dtypes.widen(g)  # _fit rounds the shares
+        if op.special or create or watched:
             shares = _shares(node, m, g, seen, grads, lent, create)
         else:
             shares = None
@@ -122,12 +126,29 @@ def walk(roots, keep, create, targets=None):
                 grads[parent] = total  # in NumPy a 0-d total is a number, and this a new one
         if not keep and op.saves:
             node.saved = None
+    for node in opened:
+        node.packed.close(node)
     return found
+
+
+def _unpack(node, keep, opened):
+    """What a node saved, where saved_tensors_hooks (or a checkpoint) keep it; see saved.py."""
+    packed = node.packed
+    if packed is None:
+        raise _freed(node)
+    packed.open(node)
+    if keep:
+        opened.append(node)
+    else:
+        node.packed = None
+    return node.saved
 
 
 def _shares(node, m, g, seen, grads, lent, create):
     """The shares of an op that is no plain set of rules, or of any op under create_graph; None: nothing (more) to add."""
     op = node.op
+    if node.posthooks:
+        return _posted(node, m, g, seen, grads, lent, create)
     if op is Pick:  # its parent gathers the gradients of all its results
         several, i = grads.setdefault(node.parents[0], {}), node.args["index"]
         several[i] = several[i] + g if i in several else g  # a saved result stands on a second pick
@@ -164,7 +185,10 @@ def _joint(node, g, seen, grads):
     into = tuple(
         [None if p is None or p.buffer is None or p.grad is not None or p in grads else p.buffer for p in parents]
     )
-    shares = op.backward(node.device.backend, g, needs, into, *[node.saved[i] for i in op.passes])
+    saved = [node.saved[i] for i in op.passes]
+    if dtypes.BF16 is not None:
+        saved = [dtypes.widen(v) for v in saved]
+    shares = op.backward(node.device.backend, g, needs, into, *saved)
     return shares if isinstance(shares, (tuple, list)) else (shares,)
 
 
@@ -209,7 +233,7 @@ def _higher(node, g, seen):
             alias = Node(registry["alias"], (node.parents[i],), (None, None), (), {}, x, node.device)
             inputs.append(put(x, alias, i))
     args = {k: values[op.places[k]] for k in op.arguments}
-    with set_grad_enabled(True):
+    with inference_mode(False):  # recording, whatever the mode is
         out = op.plain(*inputs, **args)
     wanted = {x.node: True for x, p in zip(inputs, node.parents, strict=True) if p is not None and p in seen}
     pairs = zip(out, g, strict=True) if op.outputs != 1 else ((out, g),)
@@ -247,20 +271,28 @@ def _own(node, g, lent):
 
 def _show(node, g, create, lent):
     """Let hooks see, and perhaps replace, a complete gradient; keep it where retain_grad was called."""
-    shown = g if create else wrap(_own(node, g, lent), node.device)
-    for hook in list((node.hooks or {}).values()):
-        answer = hook(shown)
-        if answer is not None:
-            if not isinstance(answer, Tensor) or answer.array.shape != node.shape or answer.device is not node.device:
-                raise errors.ShapeError(
-                    f"hook: a gradient of shape {tuple(node.shape)} on {node.device} is needed, "
-                    f"got {errors.describe(answer)}"
-                )
-            shown = answer if answer.array.dtype == node.dtype else tensor_math.cast(answer, dtype=node.dtype)
+    shown = hooks.before(node, g if create else wrap(_own(node, g, lent), node.device))
     if node.retains and node.op is not None:
         node.grad = shown if node.grad is None else wrap(node.grad.array + shown.array, node.device)
     lent.add(node)
     return shown if create else shown.array
+
+
+def _posted(node, m, g, seen, grads, lent, create):
+    """The shares of a node, shown to its hooks (`grad_fn.register_hook`), which may replace them."""
+    posthooks, node.posthooks = node.posthooks, None
+    try:
+        if node.op.add_into is not None and not create:
+            shares = [node.op.rules[0](m, g, *[node.saved[k] for k in node.op.uses[0]])]
+        else:
+            shares = _shares(node, m, g, seen, grads, lent, create)
+    finally:
+        node.posthooks = posthooks
+    shares = [None if s is None else _fit(s, p, create) for s, p in zip(shares, node.parents)]
+    if create:
+        return hooks.after(node, tuple(shares), g)
+    shown = [None if s is None else wrap(_own(p, s, (p,)), p.device) for s, p in zip(shares, node.parents)]
+    return [None if s is None else s.array for s in hooks.after(node, tuple(shown), wrap(g, node.device))]
 
 
 def _write_leaf(node, g, create, lent):
@@ -370,6 +402,11 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """The gradients of `outputs` for `inputs`, as a tuple; no `.grad` is changed.
 
     allow_unused: None for an input that the outputs do not depend on, instead of an error; materialize_grads: zeros.
+    is_grads_batched: grad_outputs have one more dimension in front, over which the walk is mapped (see tl.func.vmap).
+
+    Raises:
+        GraphError: an input the outputs do not depend on; a graph that is not there or was freed.
+        ArgumentError: materialize_grads together with allow_unused=False.
 
     Example:
         >>> import tensorlite as tl
@@ -378,18 +415,25 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         >>> tl.autograd.grad(g, x)
         (tensor(18.),)
     """
-    if is_grads_batched:
-        raise errors.ArgumentError("grad: is_grads_batched is not supported; call grad once for each row")
+    if materialize_grads and allow_unused is False:
+        raise errors.ArgumentError("grad: materialize_grads=True gives zeros for unused inputs; leave allow_unused out")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     keep = create_graph if retain_graph is None else retain_graph
-    with set_grad_enabled(create_graph):
-        targets = {_target(x): False for x in inputs}
-        found = walk(_roots(outputs, grad_outputs, create_graph), keep, create_graph, targets)
+    targets = {_target(x): False for x in inputs}
+    if is_grads_batched:
+        from tensorlite import autograd  # this module, to which the front door adds the names of upper rooms
+
+        found = autograd._batched_grads(outputs, inputs, grad_outputs, create_graph, keep)
+    else:
+        with set_grad_enabled(create_graph):
+            found = walk(_roots(outputs, grad_outputs, create_graph), keep, create_graph, targets)
     result = []
     for i, x in enumerate(inputs):
         g = found.get(x.node)
         if g is None and materialize_grads:
-            g = x.device.backend.xp.zeros(x.array.shape, dtype=x.array.dtype)
+            n = grad_outputs if isinstance(grad_outputs, Tensor) or not is_grads_batched else grad_outputs[0]
+            shape = (n.shape[0], *x.array.shape) if is_grads_batched else x.array.shape
+            g = x.device.backend.xp.zeros(shape, dtype=x.array.dtype)
         elif g is None and not allow_unused:
             raise errors.GraphError(
                 f"grad: the outputs do not depend on input {i}, {errors.describe(x)}; allow_unused=True gives None for it"

@@ -30,6 +30,10 @@ class ArgumentError(TensorliteError, ValueError):
     """An argument outside what it may be (a negative rate, an unknown option, ...)."""
 
 
+class LinAlgError(TensorliteError, ArithmeticError):
+    """A matrix that has no inverse, or is not positive definite, where one is needed."""
+
+
 class GraphError(TensorliteError):
     """A backward pass that cannot be done: no graph, freed graph, non-scalar without gradient, ..."""
 
@@ -40,6 +44,10 @@ class InplaceError(GraphError):
 
 class AnomalyError(GraphError, ArithmeticError):
     """detect_anomaly found the operation that made the first NaN or infinity."""
+
+
+class VmapError(TensorliteError):
+    """Something that cannot be done inside of vmap: a value that differs between the examples, a wrong in_dims, ..."""
 
 
 class FileError(TensorliteError, ValueError):

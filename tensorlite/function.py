@@ -243,6 +243,8 @@ class Function:
     def apply(cls, *args, **kwargs):
         """Run forward, and record the function where a gradient is wanted. Keyword arguments are put in their places."""
         args, op = cls._bound(args, kwargs) if kwargs or cls._apart else args, cls._op
+        if mode.vmap is not None and (out := mode.vmap.each(cls.apply, args)) is not None:
+            return out
         parents = tuple([a.node if isinstance(a, Tensor) else None for a in args])
         counts = [a.version.count if isinstance(a, Tensor) else None for a in args]
         ctx = FunctionCtx(op, tuple([p is not None for p in parents]))
@@ -263,12 +265,12 @@ class Function:
         else:
             for t in ctx._dirty:
                 inplace.commit(t, None, op.name)
+        if recorded:
+            cls._keep(ctx, args, outputs, results)
         if mode.anomaly is not None:
             for r in results:
                 if isinstance(r, Tensor):
                     mode.anomaly.forward(op, args, r)
-        if recorded:
-            cls._keep(ctx, args, outputs, results)
         return tuple(results) if isinstance(out, tuple) else results[0]
 
     @classmethod

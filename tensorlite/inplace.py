@@ -6,38 +6,12 @@ the tensor it looks at gets a node that says "this part was replaced", and every
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Op, as_operand
+from tensorlite.op import as_operand, registry
 from tensorlite.ops.convert import cast
 from tensorlite.ops.index import make_key
-from tensorlite.tensor import Tensor, Version, mode, path, wrap
-
-
-class Assign(Op):
-    """x with one part replaced; `steps` are the view operations that lead to the part, the last may be any index."""
-
-    name, formula, local = "assign", "x; x[part] = value", ("1 outside of the part", "1 at the part")
-    lends = True
-
-    def forward(b, x, value, *, steps):
-        out = b.as_array(x.copy())
-        part = out
-        for op, args in steps[:-1]:
-            part = op.forward(b, part, **args)
-            part = part[0] if op.extras else part
-        op, args = steps[-1]
-        if op.name == "index":
-            part[args["key"]] = value
-        else:
-            part = op.forward(b, part, **args)
-            (part[0] if op.extras else part)[...] = value
-        return out
-
-    def _value(m, g, steps):
-        for op, args in steps:
-            g = getattr(m, op.name)(g, **args)
-        return g
-
-    rules = (lambda m, g, steps: m.assign(g, 0.0, steps=steps), _value)
+from tensorlite.ops.scatter import Target, number
+from tensorlite.ops.views import Assign
+from tensorlite.tensor import Tensor, Version, clock, mode, path, wrap
 
 
 def check(x, name):
@@ -52,60 +26,130 @@ def check(x, name):
                 name, f"{what} cannot be changed in place while recording; do it under tl.no_grad()", "", path()
             )
         )
-    strides = getattr(x.array, "strides", ())
-    if x.array.size and any(n > 1 and s == 0 for n, s in zip(x.array.shape, strides, strict=False)):
+    if _overlaps(x.array):
+        strides = zip(x.array.shape, x.array.strides, strict=True)
+        what = "was expanded" if any(n > 1 and s == 0 for n, s in strides) else "is one of overlapping windows"
         raise errors.InplaceError(
-            errors.compose(
-                name, "this tensor was expanded: several elements share memory; clone() it first", "", path()
-            )
+            errors.compose(name, f"this tensor {what}: several elements share memory; clone() it first", "", path())
         )
+
+
+def _overlaps(a):
+    """Whether some elements of a raw array may share memory: no dimension's step goes past all the finer ones."""
+    if not getattr(a, "size", 0) or getattr(a, "ndim", 0) == 0 or a.flags.c_contiguous:
+        return False
+    reach = a.itemsize
+    for step, n in sorted((abs(s), n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1):
+        if step < reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 def writable(x):
     """The memory of x as an array that can be written to (NumPy's 0-d results may be bare numbers)."""
-    x.array = x.device.backend.as_array(x.array)
+    x.array = x.device.backend.writable(x.array)
     return x.array
 
 
-def update(x, name, compute):
-    """x becomes compute(old x), in its own memory and dtype."""
+# x.name_ that NumPy's function of this name does in the memory itself: one pass, no copy
+_DIRECT = {
+    "add_": "add", "sub_": "subtract", "mul_": "multiply", "div_": "divide", "neg_": "negative", "abs_": "absolute",
+    "exp_": "exp", "log_": "log", "sqrt_": "sqrt", "tanh_": "tanh", "floor_": "floor", "ceil_": "ceil", "square_": "square",
+    "sin_": "sin", "cos_": "cos",
+}  # fmt: skip
+
+
+def update(x, name, function, *args, **kwargs):
+    """x becomes function(old x, ...), in its own memory and dtype.
+
+    In the memory itself where an array function or a function of scatter.py can do that; else the result is computed
+    beside it and copied. Old values that the rules need are copied before.
+    """
     check(x, name)
-    source = x
-    if mode.grad and (x.node is not None or x.view_of is not None):
-        source = wrap(x.array.copy(), x.device, x.node)  # the rules may need the old values
-    result = compute(source)
-    if source is x and result.node is not None:  # only the other operand needs a gradient; its rule may need the old x
-        result = compute(wrap(x.array.copy(), x.device))
+    if name in _DIRECT and not kwargs and len(args) < 2 and mode.anomaly is None and mode.vmap is None:
+        done, node = _directly(x, name, *args)
+        if done:
+            commit(x, node, name)
+            return x
+    target = object.__new__(Target)
+    target.array, target.device, target.node, target.version = writable(x), x.device, x.node, x.version
+    since = clock()
+    result = function(target, *args, **kwargs)
+    if target.written:
+        commit(x, target.new, name)
+        return x
     if result.array.shape != x.array.shape:
-        raise errors.ShapeError(
-            errors.compose(
-                name,
-                f"the result has shape {result.array.shape}, this tensor {x.array.shape} cannot hold it",
-                "",
-                path(),
-            )
-        )
+        fault = f"the result has shape {result.array.shape}, this tensor {x.array.shape} cannot hold it"
+        raise errors.ShapeError(errors.compose(name, fault, "", path()))
     if not dtypes.can_cast(result.dtype, x.dtype):
-        raise errors.DTypeError(
-            errors.compose(
-                name, f"the result is {result.dtype.name}, it cannot be stored in a {x.dtype.name} tensor", "", path()
-            )
-        )
+        fault = f"the result is {result.dtype.name}, it cannot be stored in a {x.dtype.name} tensor"
+        raise errors.DTypeError(errors.compose(name, fault, "", path()))
     result = cast(result, x.dtype)
-    writable(x)[...] = result.array
+    _keep_old_values(result.node, x, since)
+    x.array[...] = result.array
     commit(x, result.node, name)
     return x
 
 
+def _directly(x, name, other=None):
+    """(whether it was done, the node) of a change by one array function; only for equal floats, and old values not needed."""
+    a, y, op = writable(x), other, registry[name[:-1]]
+    if a.dtype.char not in "efd" or len(op.inputs) != (1 if other is None else 2):
+        return False, None
+    nodes = [x.node]
+    if isinstance(y, Tensor):
+        if type(y) is not Tensor or y.device is not x.device or y.array.dtype is not a.dtype or y.ndim > a.ndim:
+            return False, None
+        nodes, y = [x.node, y.node], y.array
+        if any(n not in (1, m) for n, m in zip(y.shape[::-1], a.shape[::-1], strict=False)):
+            return False, None
+    elif y is not None:
+        if type(y) not in (int, float):
+            return False, None
+        nodes, y = [x.node, None], x.device.backend.number(y, a.dtype)
+    node = None
+    if mode.grad and any(n is not None for n in nodes):
+        kept = op.kept(tuple([n is not None for n in nodes]))
+        if kept[0] or kept[len(nodes)] or (kept[1] and getattr(other, "version", None) is x.version):
+            return False, None
+        args = (x,) if other is None else (x, other)
+        node = op.record(args, (a, y)[: len(args)], nodes, a, None, (), {}, x.device)
+    function = getattr(x.device.backend.xp, _DIRECT[name])
+    function(a, out=a) if other is None else function(a, y, out=a)
+    return True, node
+
+
+def _keep_old_values(node, x, since):
+    """Let `node` and the nodes behind it that are newer than `since` keep copies of what they saved of x's memory."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if node is None or node.seq < since:
+            continue
+        stack += node.parents
+        mine = [i for i, v in enumerate(node.versions) if v is x.version]
+        if mine:
+            node.saved = tuple([v.copy() if i in mine and v is not None else v for i, v in enumerate(node.saved)])
+            node.versions = tuple([None if v is x.version else v for v in node.versions])
+
+
 def setitem(x, key, value):
-    """x[key] = value, for every key that x[key] takes; value broadcasts. Gradients flow to x (outside of key) and value."""
+    """x[key] = value, for every key that x[key] takes; value broadcasts. Gradients flow to x (outside of key) and value.
+
+    Of several values for one place the last is kept, and only it has a gradient (PyTorch does not say which it keeps).
+    """
     check(x, "setitem")
     b = x.device.backend
     if isinstance(value, (list, tuple)) or (type(value).__module__ == "numpy" and getattr(value, "ndim", 0)):
         value = wrap(b.from_host(b.host_index(value)), x.device)
     else:
         value = as_operand(Assign, value)
-    key, basic = make_key(x, key)
+    steps, used = make_key(x, key)
+    part = writable(x)
+    for first, _ in steps[:-1]:
+        part = part[first]
+    last, basic = steps[-1]
     raw = value
     if isinstance(value, Tensor):
         if value.device is not x.device:
@@ -113,25 +157,28 @@ def setitem(x, key, value):
                 raise Assign.mixture((x, value))
             value = value.to(x.device)
         value = cast(value, x.dtype)
-        while value.ndim > 1 and value.shape[0] == 1 and value.ndim > _rank(x, key):
-            value = value.squeeze(0)
-        raw = value.array
-        if raw is x.array or getattr(raw, "base", None) is not None:
-            raw = raw.copy()
+        if value.ndim > 1 and value.shape[0] == 1:
+            rank = part[last].ndim if part.size else x.ndim
+            while value.ndim > max(rank, 1) and value.shape[0] == 1:
+                value = value.squeeze(0)
+        raw = b.apart(value.array, x.array)
     elif isinstance(value, float) and x.dtype.category < 2:
-        raw = int(value) if x.dtype.category else bool(value)
+        raw = number("assign", value, x.dtype)
     try:
-        writable(x)[key] = raw
-    except (ValueError, IndexError, TypeError) as e:
-        part = x.array[key] if isinstance(e, ValueError) else x.array  # its shape is what value should fit
-        raise Assign.explain(e, (part, raw)) from e
+        if basic:
+            part[last] = raw
+        else:
+            b.put(part, last, raw)
+    except IndexError as e:
+        raise Assign.explain(e, (part, raw)) from None
+    except (ValueError, TypeError, OverflowError) as e:  # the shape of the part is what value should fit
+        raise Assign.explain(e, (part[last] if isinstance(e, ValueError) else part, raw)) from e
     node = None
     parents = [x.node, value.node if isinstance(value, Tensor) else None]
     if mode.grad and any(p is not None for p in parents):
-        from tensorlite.op import registry
-
-        steps = ((registry["index"], {"key": key, "basic": basic}),)
+        steps = tuple([(registry["index"], {"key": k, "basic": basic}) for k, basic in steps])
         node = Assign.record((x, value), (x.array, raw), parents, x.array, Version(), (), {"steps": steps}, x.device)
+        node.versions = (*node.versions, *[k.version for k in used])
     commit(x, node, "setitem")
 
 
@@ -152,8 +199,36 @@ def copy_(self, other, non_blocking=False) -> Tensor:
     return self
 
 
-def _rank(x, key):
-    return x.array[key].ndim if x.array.size else x.ndim
+def fill_diagonal_(self, fill_value, wrap=False) -> Tensor:
+    """The elements self[i, i, ...] become fill_value (a number), in place; wrap: a tall matrix begins again below.
+
+    Raises:
+        ShapeError: fewer than two dimensions, or more than two that are not all equal.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.zeros(2, 3).fill_diagonal_(5)
+        tensor([[5., 0., 0.],
+                [0., 5., 0.]])
+    """
+    shape = self.array.shape
+    if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+        raise errors.ShapeError(
+            f"fill_diagonal_: a matrix is needed, or more dimensions of one size, got {errors.describe(self)}"
+        )
+    setitem(self, _diagonal_key(self, wrap), fill_value)
+    return self
+
+
+def _diagonal_key(x, again):
+    """Index tensors of the main diagonal; again: once more below, after an empty row."""
+    shape, xp = x.array.shape, x.device.backend.xp
+    n = min(shape)
+    key = (xp.arange(n),) * len(shape)
+    if again and shape[0] > n > 0:
+        flat = xp.arange(0, shape[0] * n, n + 1)
+        key = (flat // n, flat % n)
+    return tuple([wrap(k, x.device) for k in key])
 
 
 def commit(x, node, name):

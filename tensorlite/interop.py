@@ -2,7 +2,7 @@
 
 from tensorlite import autograd, errors, inplace
 from tensorlite.backend import Device, as_device, dtypes
-from tensorlite.ops import compare, convert, dims, elementwise, matmul, select, shape
+from tensorlite.ops import convert, dims, shape
 from tensorlite.tensor import Tensor, wrap
 
 
@@ -18,7 +18,7 @@ def _numpy(self, *, force=False):
         raise errors.GraphError("numpy: this tensor requires grad; use x.detach().numpy() or x.numpy(force=True)")
     if str(self.device) != "cpu" and not force:
         raise errors.DeviceError(f"numpy: this tensor is on {self.device}; use x.cpu().numpy() or x.numpy(force=True)")
-    inplace.writable(self)
+    self.array = self.device.backend.as_array(self.array)
     return self.device.backend.to_host(self.array)
 
 
@@ -58,7 +58,7 @@ def _bool(self):
 
 
 def _repr(self):
-    text = self.device.backend.text(self.array, "tensor(")
+    text = self.device.backend.text(dtypes.widen(self.array), "tensor(")
     if str(self.device) != "cpu":
         text += f", device='{self.device}'"
     if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
@@ -79,8 +79,10 @@ def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
     """NumPy's functions on tensors: np.exp(t) is tl.exp(t), np.ones(3) * t is tl.mul. What tensorlite lacks is refused."""
     name = {"multiply": "mul", "subtract": "sub", "divide": "div", "true_divide": "div", "power": "pow", "negative": "neg",
             "absolute": "abs", "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt",
-            "greater_equal": "ge", "rint": "round", "invert": "bitwise_not"}.get(ufunc.__name__, ufunc.__name__)  # fmt: skip
-    function = next((getattr(f, name) for f in (elementwise, compare, select, matmul) if hasattr(f, name)), None)
+            "greater_equal": "ge", "rint": "round", "invert": "bitwise_not",
+            "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "fabs": "abs", "degrees": "rad2deg",
+            "radians": "deg2rad"}.get(ufunc.__name__, ufunc.__name__)  # fmt: skip
+    function = getattr(Tensor, name, None)
     if method != "__call__" or kwargs or function is None:
         raise errors.DTypeError(
             f"numpy.{ufunc.__name__} does not take tensors"
@@ -174,11 +176,6 @@ def cuda(self, device=None, non_blocking=False) -> Tensor:
     return convert.to(self, "cuda" if device is None else as_device(device))
 
 
-def to_type(self, dtype=None):
-    """The name of the dtype; with a dtype given, this tensor in it."""
-    return str(self.dtype) if dtype is None else convert.to(self, dtype=dtype)
-
-
 def type_as(self, other) -> Tensor:
     """This tensor in the dtype of other."""
     return convert.to(self, other.dtype)
@@ -197,11 +194,12 @@ for _function in (
     tolist, size, dim, numel, element_size, stride, is_contiguous, is_floating_point, is_inference, cpu, cuda, type_as,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)
-Tensor.type, Tensor.ndimension, Tensor.nelement, Tensor.nonzero = to_type, dim, numel, _nonzero
+Tensor.ndimension, Tensor.nelement, Tensor.nonzero = dim, numel, _nonzero
 Tensor.float, Tensor.double = _conversion("float", dtypes.float32), _conversion("double", dtypes.float64)
 Tensor.half, Tensor.bfloat16 = _conversion("half", dtypes.float16), _conversion("bfloat16", "bfloat16")
 Tensor.int, Tensor.long = _conversion("int", dtypes.int32), _conversion("long", dtypes.int64)
-Tensor.bool = _conversion("bool", dtypes.bool_)
+Tensor.short, Tensor.char = _conversion("short", dtypes.int16), _conversion("char", dtypes.int8)
+Tensor.byte, Tensor.bool = _conversion("byte", dtypes.uint8), _conversion("bool", dtypes.bool_)
 Tensor.nbytes = property(lambda self: self.array.nbytes, doc="Bytes of the elements.")
 Tensor.itemsize = property(lambda self: self.array.itemsize, doc="Bytes of one element.")
 Tensor.is_cuda = property(lambda self: self.device.type == "cuda", doc="Whether the tensor is on a GPU.")

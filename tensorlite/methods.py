@@ -2,39 +2,96 @@
 
 from tensorlite import inplace
 from tensorlite.op import NotAnOperand
-from tensorlite.ops import compare, convert, elementwise, fused, index, matmul, reduce, select, shape
+from tensorlite.ops import (
+    compare,
+    convert,
+    decompositions,
+    einsum,
+    elementwise,
+    extreme,
+    functions,
+    fused,
+    index,
+    linalg,
+    matmul,
+    matrix_functions,
+    norms,
+    products,
+    rearrange,
+    reduce,
+    scan,
+    scatter,
+    select,
+    shape,
+    sort,
+    special,
+    statistics,
+    steps,
+    views,
+)
 from tensorlite.tensor import Tensor
 
 # x.name is tl.name, with x as its first argument
 METHODS = {
     elementwise: """
-        add sub subtract mul multiply div divide true_divide floor_divide remainder pow neg negative abs absolute
-        maximum minimum exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan tanh sigmoid erf relu
-        sign floor ceil round""",
-    select: "clamp clip masked_fill",
+        add sub subtract mul multiply div divide true_divide floor_divide remainder fmod pow float_power neg negative positive
+        abs absolute square reciprocal maximum minimum fmax fmin lerp addcmul addcdiv""",
+    functions: """
+        exp exp2 expm1 log log1p log2 log10 logaddexp logaddexp2 sqrt rsqrt hypot sin cos tan asin acos atan atan2 arcsin
+        arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh deg2rad rad2deg sigmoid relu""",
+    steps: "sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num",
+    special: "erf erfc erfinv lgamma digamma sinc logit xlogy",
+    select: "clamp clamp_min clamp_max clip masked_fill",
     convert: "clone to",
     compare: """
-        eq ne lt le gt ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not
-        isnan isinf isfinite isclose allclose equal""",
-    reduce: "sum mean var std max min amax amin argmax argmin all any logsumexp",
+        eq ne lt le gt ge not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not
+        bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift isnan isinf isfinite isposinf
+        isneginf isreal signbit isclose allclose equal""",
+    reduce: "sum sum_to_size mean prod norm all any logsumexp nansum nanmean count_nonzero",
+    extreme: "max min amax amin aminmax argmax argmin",
+    scan: "cumsum cumprod cummax cummin logcumsumexp diff",
+    sort: "sort argsort msort topk kthvalue unique unique_consecutive",
+    statistics: "var std median nanmedian mode quantile nanquantile bincount histc histogram",
     shape: """
         reshape view flatten unflatten squeeze unsqueeze permute transpose swapaxes swapdims t movedim expand expand_as
-        broadcast_to flip contiguous repeat split chunk unbind narrow select tril triu view_as reshape_as""",
-    index: "gather index_select",
-    matmul: "matmul mm bmm mv dot",
+        broadcast_to flip contiguous repeat split chunk unbind narrow select tril triu view_as reshape_as ravel moveaxis
+        adjoint""",
+    rearrange: "fliplr flipud repeat_interleave roll rot90 tile",
+    views: """
+        as_strided diag diag_embed diagflat diagonal diagonal_scatter dsplit hsplit narrow_copy select_scatter
+        slice_scatter split_with_sizes tensor_split unfold vsplit""",
+    index: "argwhere gather index_select masked_select nonzero take take_along_dim",
+    scatter: """
+        index_add index_copy index_fill index_put index_reduce masked_scatter put scatter scatter_add scatter_reduce""",
+    matmul: "matmul mm bmm mv dot vdot outer ger addmm addmv addr addbmm baddbmm",
+    einsum: "inner trace",
+    norms: "dist",
+    products: "cross kron",
+    linalg: "inverse pinverse triangular_solve",
+    matrix_functions: "det logdet slogdet matrix_exp matrix_power",
+    decompositions: "cholesky cholesky_inverse cholesky_solve qr svd",
     fused: "softmax log_softmax",
 }
 
 # x.name_ puts the result of x.name into the memory of x
 IN_PLACE = """
-    add sub mul div pow neg abs exp log sqrt tanh sigmoid relu clamp masked_fill floor round square reciprocal"""
+    add sub subtract mul multiply div divide true_divide floor_divide remainder fmod pow float_power neg negative abs absolute
+    square reciprocal lerp addcmul addcdiv exp exp2 expm1 log log1p log2 log10 sqrt rsqrt hypot sin cos tan asin acos atan
+    atan2 arcsin arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh deg2rad rad2deg sigmoid relu
+    sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num erf erfc erfinv lgamma digamma polygamma
+    sinc logit xlogy clamp clamp_min clamp_max clip masked_fill eq ne lt le gt ge not_equal less less_equal greater
+    greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not
+    bitwise_left_shift bitwise_right_shift
+    cumsum cumprod tril triu
+    addmm addmv addr addbmm baddbmm
+    index_add index_copy index_fill index_put index_reduce masked_scatter put scatter scatter_add scatter_reduce"""
 
 
 def _in_place(name):
     function = getattr(Tensor, name)
 
     def method(self, *args, **kwargs):
-        return inplace.update(self, name + "_", lambda x: function(x, *args, **kwargs))
+        return inplace.update(self, name + "_", function, *args, **kwargs)
 
     method.__wrapped__ = function  # help() shows its arguments
     method.__name__ = name + "_"
@@ -51,13 +108,22 @@ def _where(self, condition, other) -> Tensor:
 for _family, _names in METHODS.items():
     for _name in _names.split():
         setattr(Tensor, _name, getattr(_family, _name))
+Tensor.polygamma = lambda self, n: special.polygamma(n, self)
 for _name in IN_PLACE.split():
     setattr(Tensor, _name + "_", _in_place(_name))
 Tensor.fill_, Tensor.zero_, Tensor.copy_ = inplace.fill_, inplace.zero_, inplace.copy_
+Tensor.fill_diagonal_ = inplace.fill_diagonal_
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
 Tensor.where = _where
 Tensor.T = property(lambda self: shape.permute(self, *range(self.ndim)[::-1]), doc="All dimensions reversed.")
-Tensor.mT = property(lambda self: shape.transpose(self, -1, -2), doc="The last two dimensions swapped.")
+Tensor.mT = property(shape.adjoint, doc="The last two dimensions swapped.")
+Tensor.mH = property(
+    shape.adjoint, doc="The last two dimensions swapped: of real numbers the adjoint is the transpose."
+)
+Tensor.H = property(
+    lambda self: shape.t(self) if self.ndim != 1 else shape.adjoint(self),
+    doc="The transpose of a matrix: of real numbers the adjoint.",
+)
 
 
 # ---------------------------------------------------------------- Python's operators
@@ -90,16 +156,19 @@ Tensor.__matmul__, Tensor.__rmatmul__ = _operator(matmul.matmul), _operator(matm
 Tensor.__and__, Tensor.__rand__ = compare.BitwiseAnd.operator, _swapped(compare.BitwiseAnd)
 Tensor.__or__, Tensor.__ror__ = compare.BitwiseOr.operator, _swapped(compare.BitwiseOr)
 Tensor.__xor__, Tensor.__rxor__ = compare.BitwiseXor.operator, _swapped(compare.BitwiseXor)
+Tensor.__lshift__, Tensor.__rlshift__ = compare.BitwiseLeftShift.operator, _swapped(compare.BitwiseLeftShift)
+Tensor.__rshift__, Tensor.__rrshift__ = compare.BitwiseRightShift.operator, _swapped(compare.BitwiseRightShift)
 Tensor.__eq__, Tensor.__ne__ = compare.Eq.operator, compare.Ne.operator
 Tensor.__lt__, Tensor.__le__ = compare.Lt.operator, compare.Le.operator
 Tensor.__gt__, Tensor.__ge__ = compare.Gt.operator, compare.Ge.operator
 Tensor.__neg__ = elementwise.neg
-Tensor.__pos__ = lambda self: self
+Tensor.__pos__ = elementwise.positive
 Tensor.__abs__ = elementwise.abs
 Tensor.__invert__ = compare.bitwise_not
 Tensor.__hash__ = object.__hash__
 
-Tensor.__iadd__ = lambda self, other: self.add_(other)
-Tensor.__isub__ = lambda self, other: self.sub_(other)
-Tensor.__imul__ = lambda self, other: self.mul_(other)
-Tensor.__itruediv__ = lambda self, other: self.div_(other)
+Tensor.__iadd__, Tensor.__isub__ = Tensor.add_, Tensor.sub_
+Tensor.__imul__, Tensor.__itruediv__ = Tensor.mul_, Tensor.div_
+Tensor.__ifloordiv__, Tensor.__imod__, Tensor.__ipow__ = Tensor.floor_divide_, Tensor.remainder_, Tensor.pow_
+Tensor.__iand__, Tensor.__ior__, Tensor.__ixor__ = Tensor.bitwise_and_, Tensor.bitwise_or_, Tensor.bitwise_xor_
+Tensor.__ilshift__, Tensor.__irshift__ = Tensor.bitwise_left_shift_, Tensor.bitwise_right_shift_

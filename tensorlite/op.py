@@ -77,6 +77,8 @@ class Op:
     @classmethod
     def apply(op, *inputs, **args):
         """Compute on Tensors (numbers and None pass as they are), and record where a gradient is wanted."""
+        if mode.vmap is not None and (out := mode.vmap.meet(op, inputs, args)) is not None:
+            return out
         device, arrays, parents, wanted = None, [], [], False
         for x in inputs:
             if isinstance(x, Tensor):
@@ -96,7 +98,8 @@ class Op:
             arrays[0] = inputs[0].array = device.backend.as_array(arrays[0])
         extras = ()
         try:
-            out = op.forward(device.backend, *arrays, **args)
+            compute = op.forward if dtypes.BF16 is None else op.in_float32
+            out = compute(device.backend, *arrays, **args)
         except Exception as e:
             raise op.explain(e, arrays) from e
         if op.extras:
@@ -113,6 +116,17 @@ class Op:
         if mode.anomaly is not None:
             mode.anomaly.forward(op, inputs, result)
         return result
+
+    @classmethod
+    def in_float32(op, b, *arrays, **args):
+        """forward, once bfloat16 is in use: its arrays are computed with in float32, and the result rounded once."""
+        kinds = [a.dtype for a in arrays if hasattr(a, "dtype")]
+        if op.view or op.moves or "dtype" in args or dtypes.BF16 not in kinds:
+            return op.forward(b, *arrays, **args)
+        out = op.forward(b, *[dtypes.widen(a) for a in arrays], **args)
+        if any(k in ("float32", "float64") for k in kinds):
+            return out
+        return (dtypes.narrow(out[0]), out[1]) if op.extras else dtypes.narrow(out)
 
     @classmethod
     def record(op, inputs, arrays, parents, out, version, extras, args, device):
@@ -195,9 +209,10 @@ class Elementwise(Op):
     def apply(op, *inputs):
         out = op.operator(*inputs)
         if out is NotImplemented:
-            wrong = next(x for x in inputs if not isinstance(x, (Tensor, bool, int, float)))
+            wrong = next((x for x in inputs if not isinstance(x, (Tensor, bool, int, float))), inputs[0])
+            what = "a tensor or a number" if len(op.inputs) > 1 else "a tensor"
             raise errors.DTypeError(
-                errors.compose(op.name, f"a tensor or a number is needed, not {type(wrong).__name__}", "", path())
+                errors.compose(op.name, f"{what} is needed, not {type(wrong).__name__}", "", path())
             )
         return out
 
@@ -205,6 +220,8 @@ class Elementwise(Op):
     def unify(op, x, y):
         """Both operands on one device in one dtype: PyTorch's promotion, numbers as they are, NumPy arrays as tensors."""
         x, y = as_operand(op, x), as_operand(op, y)
+        if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+            raise errors.DTypeError(f"{op.name}: one of the two must be a tensor, got numbers; use tl.tensor({x})")
         dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
         if op.floats and not dtype.is_floating_point:
             dtype = dtypes.get_default_dtype()
@@ -231,12 +248,14 @@ def _binary(op):
         except AttributeError:
             alike = False
         if not alike:
+            if mode.vmap is not None and (result := mode.vmap.meet(op, (x, y), NO_ARGS)) is not None:
+                return result
             try:
                 x, y, a, b, device, xn, yn = op.unify(x, y)
             except NotAnOperand:
                 return NotImplemented
         try:
-            out = forward(device._backend, a, b)
+            out = (forward if dtypes.BF16 is None else op.in_float32)(device._backend, a, b)
         except Exception as e:
             raise op.explain(e, (a, b)) from e
         result = _blank(Tensor)
@@ -264,13 +283,16 @@ def _unary(op):
     keep_a, keep_out = op.kept((True,)) if differentiable else (False, False)
 
     def operator(x):
-        if not isinstance(x, Tensor):
-            return NotImplemented
+        if type(x) is not Tensor:
+            if not isinstance(x, Tensor):
+                return NotImplemented
+            if x.batched is not None:
+                return x.batched(op, (x,), NO_ARGS)
         if floats and not x.dtype.is_floating_point:
             x = registry["cast"].apply(x, dtype=dtypes.get_default_dtype())
         a, device = x.array, x.device
         try:
-            out = forward(device._backend, a)
+            out = (forward if dtypes.BF16 is None else op.in_float32)(device._backend, a)
         except Exception as e:
             raise op.explain(e, (a,)) from e
         result = _blank(Tensor)

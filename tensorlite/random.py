@@ -3,26 +3,50 @@
 Dropout draws from Philox4x32-10 on the device itself, keyed by the generator's seed and a counter: equal bits everywhere too.
 """
 
+import contextlib
 import math
 import os
+import struct
 
 from tensorlite import errors, inplace
-from tensorlite.backend import as_device, dtypes, host
+from tensorlite.backend import Device, as_device, dtypes, host
 from tensorlite.creation import _finish, kwargs_size
-from tensorlite.tensor import Tensor, wrap
+from tensorlite.ops.join import broadcast_tensors
+from tensorlite.tensor import Tensor, mode, wrap
+
+__all__ = [
+    "Generator", "bernoulli", "binomial", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
+    "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed",
+    "set_rng_state",
+]  # fmt: skip
+
+_STATE = struct.Struct("<8sQQ16s16sBI3x")  # mark, seed, runs of dropout, PCG64's state and increment, its kept half
+_MARK = b"tl pcg64"
+_DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}  # binary digits of the significand
 
 
 class Generator:
-    """A source of random numbers with a state of its own: PCG64 for tensors, a counter for dropout."""
+    """A source of random numbers with a state of its own: PCG64 for tensors, a counter for dropout.
+
+    device is kept as information: the numbers of a seed are the same for all.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> a, b = tl.Generator().manual_seed(0), tl.Generator().manual_seed(0)
+        >>> tl.equal(tl.rand(3, generator=a), tl.rand(3, generator=b))
+        True
+    """
 
     def __init__(self, device="cpu"):
-        self.device = as_device("cpu")
-        self.manual_seed(int.from_bytes(os.urandom(4), "little"))
+        self.device = as_device(device)
+        self.seed()
 
     def manual_seed(self, seed: int) -> "Generator":
-        """Start again from a seed. Returns self."""
-        if not isinstance(seed, int):
-            raise errors.DTypeError(f"manual_seed: the seed must be an int, not {type(seed).__name__}")
+        """Start again from a seed. Returns self. Raises DTypeError for what is no number."""
+        try:
+            seed = int(seed)
+        except (TypeError, ValueError):
+            raise errors.DTypeError(f"manual_seed: the seed must be an int, not {type(seed).__name__}") from None
         self._seed, self._drawn = seed % 2**64, 0
         self.numpy = host().xp.random.Generator(host().xp.random.PCG64(self._seed))
         return self
@@ -36,19 +60,38 @@ class Generator:
         self.manual_seed(int.from_bytes(os.urandom(8), "little"))
         return self._seed
 
-    def get_state(self) -> dict:
-        """All that is needed to go on from here, as a dict of numbers and strings."""
-        return {"seed": self._seed, "drawn": self._drawn, "pcg64": self.numpy.bit_generator.state}
+    def get_state(self) -> Tensor:
+        """All that is needed to go on from here, as a uint8 tensor on the CPU."""
+        state = self.numpy.bit_generator.state
+        parts = (state["state"][k].to_bytes(16, "little") for k in ("state", "inc"))
+        data = _STATE.pack(_MARK, self._seed, self._drawn, *parts, state["has_uint32"], state["uinteger"])
+        return wrap(host().xp.frombuffer(data, dtype="uint8").copy(), Device("cpu"))
 
-    def set_state(self, state: dict) -> "Generator":
-        """Go on from a state that get_state gave. Returns self."""
-        self.manual_seed(state["seed"])
-        self._drawn = state["drawn"]
-        self.numpy.bit_generator.state = state["pcg64"]
+    def set_state(self, new_state: Tensor) -> "Generator":
+        """Go on from a state that get_state gave. Returns self. Raises ArgumentError for anything else."""
+        data = bytes(new_state.tolist()) if isinstance(new_state, Tensor) and new_state.dtype is dtypes.uint8 else b""
+        if len(data) != _STATE.size or not data.startswith(_MARK):
+            raise errors.ArgumentError(
+                f"set_state: a state that get_state gave is needed, not {errors.describe(new_state)} (PyTorch's states are "
+                "of another generator: start from a seed by manual_seed)"
+            )
+        _, seed, drawn, state, inc, has, kept = _STATE.unpack(data)
+        self.manual_seed(seed)
+        self._drawn = drawn
+        state, inc = int.from_bytes(state, "little"), int.from_bytes(inc, "little")
+        self.numpy.bit_generator.state = {
+            "bit_generator": "PCG64", "state": {"state": state, "inc": inc}, "has_uint32": has, "uinteger": kept,
+        }  # fmt: skip
         return self
+
+    def clone_state(self) -> "Generator":
+        """A second generator that goes on from here as this one does."""
+        return Generator(self.device).set_state(self.get_state())
 
     def philox(self):
         """(seed, offset) for one run of device random numbers; never the same pair twice."""
+        if mode.vmap is not None:
+            mode.vmap.random("dropout")
         self._drawn += 1
         return self._seed, self._drawn
 
@@ -69,163 +112,322 @@ def manual_seed(seed: int) -> Generator:
     return default().manual_seed(seed)
 
 
+def seed() -> int:
+    """Seed the default generator from the operating system, and return the seed."""
+    return default().seed()
+
+
 def initial_seed() -> int:
     """The seed of the default generator."""
     return default().initial_seed()
 
 
-def get_rng_state() -> dict:
-    """The state of the default generator; set_rng_state goes on from it."""
+def get_rng_state() -> Tensor:
+    """The state of the default generator, as a uint8 tensor; set_rng_state goes on from it."""
     return default().get_state()
 
 
-def set_rng_state(state: dict) -> None:
+def set_rng_state(new_state: Tensor) -> None:
     """Go on from a state that get_rng_state gave."""
-    default().set_state(state)
+    default().set_state(new_state)
 
 
+@contextlib.contextmanager
+def fork_rng(devices=None, enabled=True):
+    """`with tl.random.fork_rng():` gives the default generator its state back at the end. devices: accepted, all are one.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> _ = tl.manual_seed(0)
+        >>> with tl.random.fork_rng():
+        ...     x = tl.rand(1)
+        >>> tl.equal(x, tl.rand(1))
+        True
+    """
+    state = get_rng_state() if enabled else None
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(state)
+
+
+# ---------------------------------------------------------------- drawing on the host
 def _draw(generator):
+    if mode.vmap is not None:
+        mode.vmap.random("random")
     return (generator or default()).numpy
 
 
-def _make(array, dtype, device, requires_grad):
+def _make(array, dtype, device, requires_grad=False):
     device, d = as_device(device), dtypes.as_dtype(dtype or dtypes.get_default_dtype())
-    return _finish(device.backend.from_host(array.astype(d.dtype, copy=False)), device, requires_grad)
+    array = host().xp.asarray(array).astype(d.dtype, copy=False)
+    return _finish(device.backend.from_host(array), device, requires_grad)
 
 
-def _wide(dtype):
+def _wide(name, dtype):
+    """The dtype that NumPy draws in, for numbers of `dtype`."""
     d = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
     if not d.is_floating_point:
-        raise errors.DTypeError(
-            f"random numbers of dtype {d.name} cannot be drawn from a continuous distribution; use randint"
-        )
+        raise errors.DTypeError(f"{name}: random numbers of dtype {d.name} cannot be drawn from a continuous distribution; "
+                                "use randint or random_")  # fmt: skip
     return "float64" if d.itemsize == 8 else "float32"
 
 
+def _uniform(generator, size, name, dtype):
+    """Numbers in [0, 1) in the digits of dtype: rounding to 16 bits must not give a 1."""
+    d = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
+    xp, values = host().xp, _draw(generator).random(size, dtype=_wide(name, d))
+    return xp.floor(values * 2.0 ** _DIGITS[d.name]) * 2.0 ** -_DIGITS[d.name] if d.itemsize == 2 else values
+
+
+def _on_host(x):
+    b = x.device.backend
+    return host().xp.asarray(b.to_host(b.as_array(x.array)), dtype="float64")
+
+
+def _floats(name, x):
+    if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
+        raise errors.DTypeError(f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()")
+
+
+def _need(name, right, rule, **got):
+    if not right:
+        raise errors.ArgumentError(f"{name}: {rule}, got {', '.join(f'{k}={v}' for k, v in got.items())}")
+
+
+# ---------------------------------------------------------------- new tensors
 def rand(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Uniform in [0, 1)."""
     size = kwargs_size("rand", size)
-    return _make(host().xp.asarray(_draw(generator).random(size, dtype=_wide(dtype))), dtype, device, requires_grad)
+    return _make(_uniform(generator, size, "rand", dtype), dtype, device, requires_grad)
 
 
 def randn(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Normal with mean 0 and variance 1."""
     size = kwargs_size("randn", size)
-    values = host().xp.asarray(_draw(generator).standard_normal(size, dtype=_wide(dtype)))
-    return _make(values, dtype, device, requires_grad)
+    return _make(_draw(generator).standard_normal(size, dtype=_wide("randn", dtype)), dtype, device, requires_grad)
 
 
 def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Whole numbers low..high-1 (int64): randint(high, size) or randint(low, high, size)."""
+    """Whole numbers low..high-1 (int64): randint(high, size) or randint(low, high, size).
+
+    Raises:
+        ArgumentError: low is not below high, no tuple of sizes, or numbers that dtype cannot hold.
+    """
     if size is None:
         low, high, size = 0, low, high
-    if not isinstance(size, (tuple, list)) or low >= high:
+    elif high is None:
+        low, high = 0, low
+    if not isinstance(size, (tuple, list)):
         raise errors.ArgumentError(
             f"randint: needs low < high and a tuple of sizes, got low={low}, high={high}, size={size}"
         )
-    values = host().xp.asarray(_draw(generator).integers(low, high, tuple(size)))
-    return _make(values, dtype or dtypes.int64, device, requires_grad)
+    return _make(_whole("randint", generator, low, high, kwargs_size("randint", (size,)), dtype or dtypes.int64),
+                 dtype or dtypes.int64, device, requires_grad)  # fmt: skip
 
 
-def randperm(n, *, generator=None, dtype=None, device=None) -> Tensor:
+def _whole(name, generator, low, high, size, dtype):
+    low, high = (int(v.item() if isinstance(v, Tensor) else v) for v in (low, high))
+    _need(name, low < high, "needs low < high and a tuple of sizes", low=low, high=high, size=size)
+    d = dtypes.as_dtype(dtype)
+    if d.category < 2:
+        first, last = (0, 1) if d.category == 0 else (dtypes.iinfo(d).min, dtypes.iinfo(d).max)
+        _need(name, first <= low and high - 1 <= last, f"{d.name} holds {first} to {last} only", low=low, high=high)
+    return _draw(generator).integers(low, high, size)
+
+
+def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """The numbers 0..n-1 in random order (int64)."""
-    return _make(_draw(generator).permutation(n), dtype or dtypes.int64, device, False)
+    _need("randperm", n >= 0, "n must not be negative", n=n)
+    return _make(_draw(generator).permutation(n), dtype or dtypes.int64, device, requires_grad)
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None) -> Tensor:
-    """Normal with the given mean and standard deviation (numbers with `size`, or tensors)."""
-    if size is None:
-        like = mean if isinstance(mean, Tensor) else std
-        if not isinstance(like, Tensor):
-            raise errors.ArgumentError("normal: size is needed when mean and std are numbers")
-        size, device = (
-            tuple((mean + std).shape if isinstance(mean, Tensor) and isinstance(std, Tensor) else like.shape),
-            like.device,
-        )
-    return randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+    """Normal with the given mean and standard deviation: numbers with `size`, or tensors, which broadcast.
+
+    There is no gradient for mean and std, as in PyTorch; mean + std * randn_like(mean) has one.
+
+    Raises:
+        ArgumentError: std is negative, or numbers without a size. ShapeError: the tensors do not broadcast.
+    """
+    tensors = [v.detach() if isinstance(v, Tensor) else v for v in (mean, std)]
+    like = next((v for v in tensors if isinstance(v, Tensor)), None)
+    if isinstance(std, Tensor):
+        _need("normal", not std.array.size or not (_on_host(std) < 0).any(), "std must not be negative", std="a tensor")
+    else:
+        _need("normal", std >= 0, "std must not be negative", std=std)
+    if like is None:
+        _need("normal", size is not None, "numbers as mean and std need a size", mean=mean, std=std)
+    else:
+        if size is not None:
+            raise errors.ArgumentError("normal: a size goes with numbers only; tensors have theirs")
+        both = [v for v in tensors if isinstance(v, Tensor)]
+        size, device, dtype = broadcast_tensors(*both)[0].shape, like.device, dtype or like.dtype
+    out = randn(tuple(size), generator=generator, dtype=dtype, device=device) * tensors[1] + tensors[0]
+    return out.requires_grad_() if requires_grad else out
 
 
-def rand_like(input, **kw) -> Tensor:
-    """rand in the shape, dtype and device of input."""
-    return rand(tuple(input.shape), **{"dtype": input.dtype, "device": input.device, **kw})
+def _like(function):
+    def make(
+        input, *args, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None
+    ):
+        kw = {"dtype": dtype or input.dtype, "device": device or input.device, "requires_grad": requires_grad}
+        return function(*args, tuple(input.shape), generator=generator, **kw)
+
+    make.__name__ = make.__qualname__ = f"{function.__name__}_like"
+    make.__doc__ = f"{function.__name__} in the shape, dtype and device of input."
+    return make
 
 
-def randn_like(input, **kw) -> Tensor:
-    """randn in the shape, dtype and device of input."""
-    return randn(tuple(input.shape), **{"dtype": input.dtype, "device": input.device, **kw})
+rand_like, randn_like, randint_like = _like(rand), _like(randn), _like(randint)
+randint_like.__doc__ = (
+    "Whole numbers in the shape, dtype and device of input: randint_like(x, high), randint_like(x, low, high)."
+)
 
 
-def bernoulli(input, *, generator=None) -> Tensor:
-    """1 with probability input, else 0, for each element."""
-    return (rand(tuple(input.shape), generator=generator, device=input.device, dtype=input.dtype) < input).to(
-        input.dtype
-    )
+def bernoulli(input, p=None, *, generator=None) -> Tensor:
+    """1 with probability input (or p), else 0, for each element. Raises ArgumentError for no probabilities."""
+    if p is None:
+        _floats("bernoulli", input)
+        return input.detach().clone().bernoulli_(input, generator=generator)
+    return input.detach().clone().bernoulli_(p, generator=generator)
+
+
+def poisson(input, generator=None) -> Tensor:
+    """Whole numbers with the Poisson distribution of rate input, in its dtype. Raises ArgumentError for negative rates."""
+    _floats("poisson", input)
+    rates = _on_host(input)
+    _need("poisson", bool((rates >= 0).all()), "rates must not be negative", smallest=rates.min(initial=0))
+    return _make(_draw(generator).poisson(rates), input.dtype, input.device)
+
+
+def binomial(count, prob, generator=None) -> Tensor:
+    """How many of `count` tries succeed, each with probability `prob`; tensors that broadcast, in their dtype."""
+    _floats("binomial", count)
+    _floats("binomial", prob)
+    count, prob = broadcast_tensors(count, prob)
+    n, p = _on_host(count), _on_host(prob)
+    _need("binomial", not ((p < 0) | (p > 1)).any() and not (n < 0).any(), "counts from 0 and probabilities in [0, 1] are needed",
+          count=errors.describe(count), prob=errors.describe(prob))  # fmt: skip
+    return _make(_draw(generator).binomial(n.astype("int64"), p), count.dtype, count.device)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None) -> Tensor:
     """Indices drawn with probabilities proportional to the rows of input: (n,) or (m, n) -> (..., num_samples), int64.
 
+    Without replacement fewer non-zero weights than samples are an error: PyTorch then gives places of weight 0.
+
     Raises:
-        ArgumentError: negative, infinite or all-zero weights, or more samples than non-zero weights without replacement.
+        DTypeError: integer weights. ShapeError: not one or two dimensions.
+        ArgumentError: negative, infinite, nan or all-zero weights, or more samples than can be drawn.
     """
-    xp, b = host().xp, input.device.backend
-    weights = xp.asarray(b.to_host(b.as_array(input.array)), dtype=xp.float64)
-    rows = weights.reshape(-1, weights.shape[-1])
-    if weights.ndim not in (1, 2) or not xp.isfinite(rows).all() or (rows < 0).any() or (rows.sum(1) <= 0).any():
+    _floats("multinomial", input)
+    xp, weights, n = host().xp, _on_host(input), input.shape[-1] if input.ndim else 0
+    if weights.ndim not in (1, 2):
+        raise errors.ShapeError(f"multinomial: weights must be a vector or a matrix, got {errors.describe(input)}")
+    rows = weights.reshape(math.prod(weights.shape[:-1]), n)
+    _need("multinomial", num_samples > 0, "num_samples must be positive", num_samples=num_samples)
+    if not xp.isfinite(rows).all() or (rows < 0).any() or (rows.sum(1) <= 0).any():
+        raise errors.ArgumentError("multinomial: weights must be finite, not negative, not all zero in a row")
+    possible = int((rows > 0).sum(1).min(initial=n))
+    if not replacement and num_samples > possible:
         raise errors.ArgumentError(
-            "multinomial: weights must be a vector or matrix, finite, not negative, not all zero in a row"
-        )
-    if not replacement and num_samples > (rows > 0).sum(1).min():
-        raise errors.ArgumentError(
-            f"multinomial: {num_samples} samples without replacement from fewer non-zero weights"
+            f"multinomial: {num_samples} samples without replacement from {possible} non-zero weights; "
+            "pass replacement=True, or draw fewer"
         )
     random = _draw(generator)
     if replacement or num_samples == 1:
-        edges = rows.cumsum(1)
-        u = random.random((len(rows), num_samples)) * edges[:, -1:]
-        picks = xp.stack([xp.searchsorted(e, v, side="right") for e, v in zip(edges, u, strict=True)])
-        picks = xp.minimum(picks, rows.shape[1] - 1)
+        picks = _by_cumulated(xp, rows, random.random((len(rows), num_samples)))
     else:  # Efraimidis and Spirakis 2006: the largest of u^(1/w)
         with host().quiet():
             keys = xp.where(rows > 0, xp.log(random.random(rows.shape)) / rows, -math.inf)
         picks = xp.argsort(-keys, axis=1)[:, :num_samples]
-    shape = (num_samples,) if weights.ndim == 1 else (len(rows), num_samples)
-    return wrap(b.from_host(picks.astype(xp.int64).reshape(shape)), input.device)
+    shape = (*weights.shape[:-1], num_samples)
+    return _make(picks.reshape(shape), dtypes.int64, input.device)
 
 
+def _by_cumulated(xp, rows, u):
+    """For each row the places where its cumulated weights pass u: one search through all rows, laid end to end."""
+    m, n = rows.shape
+    if not m:
+        return xp.zeros(u.shape, dtype="int64")
+    edges = rows.cumsum(1)
+    start = xp.arange(m)[:, None]
+    edges = edges / edges[:, -1:] + start  # row i lies in [i, i + 1]
+    picks = xp.searchsorted(edges.reshape(-1), (u + start).reshape(-1), side="right").reshape(u.shape) - start * n
+    last = n - 1 - xp.argmax(rows[:, ::-1] > 0, axis=1)[:, None]
+    return xp.clip(picks, 0, last)  # rounding may reach the next row, but must not find a weight of 0
+
+
+# ---------------------------------------------------------------- fillers in place
 def _filler(name, draw):
     def method(self, *args, generator=None, **kw):
-        values = draw(self, generator, *args, **kw)
-        inplace.setitem(self, ..., values)
+        values = draw(self, name, generator, *args, **kw)
+        inplace.setitem(self, ..., _make(values, self.dtype, self.device))
         return self
 
-    method.__name__ = method.__qualname__ = name
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
     method.__doc__ = f"Fill this tensor in place: {draw.__doc__}"
     return method
 
 
-def _uniform(self, generator, a=0.0, b=1.0):
-    """uniform in [a, b)."""
-    return rand_like(self, generator=generator) * (b - a) + a
+def _fill_uniform(self, name, generator, a=0.0, to=1.0):
+    """uniform in [a, to)."""
+    _need(name, a <= to, "the range must not end before it begins", a=a, to=to)
+    return _uniform(generator, tuple(self.shape), name, self.dtype) * (to - a) + a
 
 
-def _normal(self, generator, mean=0.0, std=1.0):
+def _fill_normal(self, name, generator, mean=0.0, std=1.0):
     """normal with the given mean and standard deviation."""
-    return randn_like(self, generator=generator) * std + mean
+    _need(name, std >= 0, "std must not be negative", std=std)
+    return _draw(generator).standard_normal(tuple(self.shape), dtype=_wide(name, self.dtype)) * std + mean
 
 
-def _random(self, generator, low=0, high=None):
-    """whole numbers low..high-1."""
-    if high is None:
-        low, high = 0, low or 2**24
-    return randint(low, high, tuple(self.shape), generator=generator, device=self.device).to(self.dtype)
+def _fill_random(self, name, generator, low=None, to=None):
+    """whole numbers low..to-1; random_(to) begins at 0, random_() takes all that the dtype holds exactly, from 0."""
+    if to is None:
+        d, low, to = self.dtype, 0, low
+        if to is None:
+            to = 2 ** _DIGITS[d.name] + 1 if d.is_floating_point else 2 if d.category == 0 else dtypes.iinfo(d).max + 1
+    return _whole(name, generator, 0 if low is None else low, to, tuple(self.shape), self.dtype)
 
 
-def _bernoulli(self, generator, p=0.5):
-    """1 with probability p, else 0."""
-    return (rand(tuple(self.shape), generator=generator, device=self.device) < p).to(self.dtype)
+def _fill_bernoulli(self, name, generator, p=0.5):
+    """1 with probability p (a number, or a tensor that broadcasts to this one), else 0."""
+    chances = _on_host(p) if isinstance(p, Tensor) else host().xp.asarray(float(p))
+    _need(name, bool(((chances >= 0) & (chances <= 1)).all()), "probabilities lie in [0, 1]", p=errors.describe(p))
+    return _draw(generator).random(tuple(self.shape)) < chances
 
 
-Tensor.uniform_, Tensor.normal_ = _filler("uniform_", _uniform), _filler("normal_", _normal)
-Tensor.random_, Tensor.bernoulli_ = _filler("random_", _random), _filler("bernoulli_", _bernoulli)
+def _fill_exponential(self, name, generator, lambd=1.0):
+    """exponential with rate lambd: lambd exp(-lambd x) for x > 0."""
+    _need(name, lambd > 0, "lambd must be positive", lambd=lambd)
+    return _draw(generator).standard_exponential(tuple(self.shape), dtype=_wide(name, self.dtype)) / lambd
+
+
+def _fill_cauchy(self, name, generator, median=0.0, sigma=1.0):
+    """Cauchy with the given median and half width sigma."""
+    _need(name, sigma > 0, "sigma must be positive", sigma=sigma)
+    _wide(name, self.dtype)
+    return _draw(generator).standard_cauchy(tuple(self.shape)) * sigma + median
+
+
+def _fill_log_normal(self, name, generator, mean=1.0, std=2.0):
+    """numbers whose logarithm is normal with the given mean and standard deviation."""
+    _need(name, std > 0, "std must be positive", std=std)
+    return host().xp.exp(_fill_normal(self, name, generator, mean, std))
+
+
+def _fill_geometric(self, name, generator, p):
+    """how many tries of probability p until the first success: k = 1, 2, ... with p (1 - p)^(k - 1)."""
+    _need(name, 0 < p < 1, "p must lie between 0 and 1", p=p)
+    return _draw(generator).geometric(p, tuple(self.shape))
+
+
+for _name, _fill in {
+    "uniform_": _fill_uniform, "normal_": _fill_normal, "random_": _fill_random, "bernoulli_": _fill_bernoulli,
+    "exponential_": _fill_exponential, "cauchy_": _fill_cauchy, "log_normal_": _fill_log_normal, "geometric_": _fill_geometric,
+}.items():  # fmt: skip
+    setattr(Tensor, _name, _filler(_name, _fill))
 Tensor.multinomial, Tensor.bernoulli = multinomial, bernoulli

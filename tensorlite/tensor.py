@@ -21,6 +21,7 @@ class _Mode(threading.local):
     scope = None
     module = None  # the innermost running nn.Module
     anomaly = None
+    vmap = None  # the innermost running vmap, see func/batched.py
 
 
 mode = _Mode()
@@ -75,6 +76,8 @@ class Node:
     grad = None  # the Tensor shown as .grad
     hooks = None  # functions of the complete gradient
     after = None  # functions called after .grad was written (leaves)
+    prehooks = posthooks = None  # functions of the gradients before, and after, this node's rules
+    packed = None  # what holds the saved values, where saved_tensors_hooks were on
     retains = False  # keep the gradient of a non-leaf
     buffer = None  # an array the first gradient is written into (a slice of an optimizer's flat gradient)
     name = where = None  # for pictures: the user's name, the user's source line
@@ -95,6 +98,22 @@ class Node:
 
     def __repr__(self):
         return f"<{self.op.name if self.op else 'leaf'} {tuple(self.shape)}>"
+
+    def register_prehook(self, hook) -> "Handle":
+        """Call `hook(grad_outputs)`, a tuple, before backward goes through this node; a tuple returned replaces it."""
+        self._watch("register_prehook")
+        return Handle.put(self, "prehooks", hook)
+
+    def register_hook(self, hook) -> "Handle":
+        """Call `hook(grad_inputs, grad_outputs)` after backward went through this node; a tuple returned replaces the
+        gradients of the inputs (None where there is none)."""
+        self._watch("register_hook")
+        return Handle.put(self, "posthooks", hook)
+
+    def _watch(self, name):
+        if self.op is None or self.op.outputs != 1 or getattr(self, "outputs", None) is not None:
+            raise errors.GraphError(f"{name}: only for the node of an operation with one result; use tensor.{name}")
+        self.watched = True
 
     @property
     def next_functions(self):
@@ -118,6 +137,7 @@ class Tensor:
 
     __slots__ = ("__dict__", "__weakref__", "array", "device", "node", "version")
     view_of = None  # (source, op, args) of a view, to repair its place in the graph after a change in place
+    batched = None  # of a stand-in for the examples of a vmap: the function that computes with it
     _frozen = None  # the leaf node of a tensor whose requires_grad was switched off
 
     shape = property(lambda self: Size(self.array.shape))
@@ -179,14 +199,20 @@ class Tensor:
 
     def detach(self) -> "Tensor":
         """The same memory, cut from the graph."""
-        out = wrap(self.array, self.device)
+        out = wrap(self._memory(), self.device)
         out.version = self.version
         return out
 
     @property
     def data(self) -> "Tensor":
         """A detached tensor on the same memory, whose changes are not watched; assigning replaces the memory."""
-        return wrap(self.array, self.device)
+        return wrap(self._memory(), self.device)
+
+    def _memory(self):
+        """The array; NumPy's 0-d results, which may be bare numbers, become arrays that others can share."""
+        if not self.array.ndim:
+            self.array = self.device.backend.as_array(self.array)
+        return self.array
 
     @data.setter
     def data(self, value):

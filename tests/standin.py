@@ -167,7 +167,7 @@ class StrictArray:
     def __setitem__(self, key, value):
         parts, value = _key(key), _operand(value)
         if not np.isscalar(value) and value.size > 1:
-            once(self._a.shape, parts)
+            once(self._a.shape, parts, value)
         try:
             self._a[parts] = value
         except IndexError:

@@ -3,8 +3,8 @@
 from standin import xp
 
 from tensorlite.backend import keys, register
-from tensorlite.backend.base import Backend
-from tensorlite.backend.cpu import CpuBackend
+from tensorlite.backend.base import Backend, memory
+from tensorlite.backend.cpu import CpuBackend, unmark
 from tensorlite.errors import DeviceError
 
 
@@ -20,9 +20,19 @@ class StandinBackend(Backend):
     def to_host(self, array):
         return array.get()
 
+    def writable(self, value):
+        unmark(value._a)  # CuPy marks nothing as read-only
+        return value
+
+    def strided(self, x, shape, strides):
+        unmark(x._a)
+        return super().strided(x, shape, strides)
+
     def is_view(self, out, source) -> bool:
         a, b = out._a, source._a
-        return a is b or (a.base is not None and (a.base is b or a.base is b.base))
+        if a is b or a.base is None:
+            return a is b
+        return a.base is b or a.base is b.base or memory(a) is memory(b)
 
     def check_key(self, shape, key) -> None:
         keys.check(self, shape, key)

@@ -95,12 +95,15 @@ def in_range(shape, parts):
             )
 
 
-def once(shape, parts):
-    """Refuse an assignment of several values that names a place twice."""
+def once(shape, parts, value):
+    """Refuse an assignment of several values that names a place twice, with values that differ."""
     if integer_arrays(shape, parts):
         try:
             places = np.arange(np.prod(shape, dtype=int)).reshape(shape)[parts]
-        except IndexError:  # the assignment itself will say so
+            value = np.broadcast_to(value, places.shape)
+        except (IndexError, ValueError):  # the assignment itself will say so
             return
-        if len(np.unique(places)) < places.size:
+        _, first, again = np.unique(places, return_index=True, return_inverse=True)
+        kept = value.reshape(-1)[first][again.reshape(-1)]
+        if not np.array_equal(kept, value.reshape(-1), equal_nan=value.dtype.kind == "f"):
             raise Undefined("the same place twice in an assignment: a GPU does not say which value wins")

@@ -226,8 +226,10 @@ def test_unused_inputs(device):
     assert gy.item() == 0 and gy.dtype == tl.float64 and gy.device is y.device
     with pytest.raises(GraphError, match="does not require grad"):
         grad(out, tl.ones(1))
-    with pytest.raises(ArgumentError, match="is_grads_batched is not supported"):
+    with pytest.raises(ArgumentError, match="is_grads_batched needs grad_outputs"):
         grad(x * 2, x, is_grads_batched=True)
+    with pytest.raises(ArgumentError, match="leave allow_unused out"):
+        grad(x * 2, x, allow_unused=False, materialize_grads=True)
 
 
 def test_grad_does_not_free_more_than_it_walks():

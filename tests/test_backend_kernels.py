@@ -115,6 +115,7 @@ def entropy(c, size):
 
 KERNELS = {
     "erf": lambda c: [("erf", (c.array(scale=2.0),))],
+    "sigmoid": lambda c: [("sigmoid", (c.array(scale=20.0),))],
     "gelu": lambda c: [("gelu", (c.array(scale=3.0), a, False)) for a in ("none", "tanh")],
     "gelu_backward": lambda c: [("gelu_backward", (c.array(), c.array(scale=3.0), None, a)) for a in ("none", "tanh")],
     "softmax": lambda c: [("softmax", (c.array(scale=s), axis)) for s in (1.0, 50.0) for axis in (1, -1, 0)],

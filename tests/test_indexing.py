@@ -1,9 +1,10 @@
-"""x[key] and x[key] = v in every form that NumPy and PyTorch share: values, gradients to x and to v, refusals."""
+"""x[key] and x[key] = v in every form that NumPy and PyTorch share: values, gradients to x and to v, refusals.
+
+Random keys stand in test_random_indexing.py.
+"""
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
-from hypothesis.extra import numpy as hnp
 from numeric import host, telling
 
 import tensorlite as tl
@@ -34,7 +35,9 @@ ADVANCED = [
     (S(1, 3), I([0, 4])), (I([1, 2]), S(1, None, 2)), (None, I([1, 1])), (I([0, 1]), None, I([2, 2])), (I([2]), ..., I([0, 1])),
     (I([0, 1, 2]), I([0, 1, 2]), I([0, 1, 2])), (0, S(None), I([1, 1])), (S(None), 1, I([0, 2])), np.int64(1), I(2),
     (I(1), I([0, 1])),
-    (..., I([0, 1]), S(1)), (I([[1, 0], [0, 0]]), 1), I([0, 1], dtype="int32"), I([3, 1], dtype="uint8"),
+    (..., I([0, 1]), S(1)), (I([[1, 0], [0, 0]]), 1), I([0, 1], dtype="int32"), I([3, 1], dtype="int8"),
+    (0, S(None), I([2, 0])), (I([0, 1]), S(None), 2), (I([3, 0]), 1, I([0, 1])), (S(None), I([1, 0]), 2), (0, None, I([1, 1])),
+    (I([0, 1]), ..., 1, I([1, 2])), (1, ..., I([[0, 1]])), (I([0, 1]), ..., I([1, 0]), I([0, 0])),
 ]  # fmt: skip
 BOOLEAN = [
     MASK, ROWS, MASK[:, :, 0], (ROWS, S(1, 3)), (ROWS, 0), (S(None), MASK[0, :, 0]), (..., I([True, False, True])), (ROWS, None),
@@ -61,24 +64,51 @@ def has_array(key):
     return any(isinstance(k, np.ndarray) for k in (key if isinstance(key, tuple) else (key,)))
 
 
+def _depth(k):
+    """How many dimensions a part of a key is for."""
+    return k.ndim if isinstance(k, np.ndarray) and k.dtype.kind == "b" else k is not None and k is not Ellipsis
+
+
+def places(key, shape=X.shape):
+    """The numbers of the elements that key reads: NumPy's answer, but ints beside arrays select first, as in PyTorch."""
+    x = np.arange(int(np.prod(shape))).reshape(shape)
+    parts = key if isinstance(key, tuple) else (key,)
+    arrays = [k for k in parts if isinstance(k, (list, np.ndarray)) and np.ndim(k)]
+    if not arrays:
+        return x[key]
+    used = sum(_depth(k) for k in parts)
+    first, then = [], []
+    for k in parts:
+        if k is Ellipsis:
+            first += [S(None)] * (x.ndim - used)
+            then += [S(None)] * (x.ndim - used)
+        elif k is None or isinstance(k, slice):
+            first.append(k)
+            then.append(S(None))
+        elif np.ndim(k) == 0:
+            first.append(int(k))
+        else:
+            first += [S(None)] * (k.ndim if k.dtype == bool else 1)
+            then.append(k)
+    return x[tuple(first)][tuple(then)]
+
+
+def read(key):
+    """What x[key] is."""
+    return X.reshape(-1)[places(key)]
+
+
 def repeats(key):
-    """Whether a place is written twice, so that the winner is undefined."""
-    places = np.arange(X.size).reshape(X.shape)[key]
-    return np.unique(places).size < places.size
+    """Whether a place is written twice, so that PyTorch does not say which value wins."""
+    found = places(key)
+    return np.unique(found).size < found.size
 
 
 def torch_takes(key):
-    """PyTorch has no negative steps, counts uint8 as a mask, and puts the result of ints and arrays apart elsewhere."""
+    """PyTorch has no negative steps, and only int32 and int64 as indices."""
     parts = key if isinstance(key, tuple) else (key,)
-    if (
-        len(parts) == 3
-        and isinstance(parts[0], int)
-        and isinstance(parts[1], slice)
-        and isinstance(parts[2], np.ndarray)
-    ):
-        return False
     return not any(
-        (isinstance(k, slice) and (k.step or 1) < 0) or (isinstance(k, np.ndarray) and k.dtype == np.uint8)
+        (isinstance(k, slice) and (k.step or 1) < 0) or (isinstance(k, np.ndarray) and k.dtype == np.int8)
         for k in parts
     )
 
@@ -100,13 +130,13 @@ def test_read_with_other_arrays(key, kind, device):
 
 def _read(key, kind):
     x = tl.tensor(X, requires_grad=True)
-    got, want = x[convert(key, kind)], X[key]
+    got, want = x[convert(key, kind)], read(key)
     assert tuple(got.shape) == want.shape
     np.testing.assert_array_equal(host(got), want)
     w = np.random.default_rng(2).uniform(-1, 1, want.shape)
     (got * tl.tensor(w)).sum().backward()
     g = np.zeros_like(X)
-    np.add.at(g, key, w)  # the definition: every place read gets its share, repeated places the sum
+    np.add.at(g.reshape(-1), places(key), w)  # the definition: every place read gets its share, repeated places the sum
     np.testing.assert_allclose(host(x.grad), g, rtol=1e-13, atol=1e-15)
 
 
@@ -192,7 +222,7 @@ def test_iteration_and_length(device):
 
 # ---------------------------------------------------------------- writing
 def _values(key, which):
-    shape = X[key].shape
+    shape = places(key).shape
     rng = np.random.default_rng(3)
     if which == "same":
         return rng.uniform(-1, 1, shape)
@@ -207,7 +237,7 @@ def test_write(key, which, device):
     _write(key, which)
 
 
-@over([k for k in ONCE if X[k].ndim and MASK.shape != getattr(k, "shape", None)])
+@over([k for k in ONCE if places(k).ndim and MASK.shape != getattr(k, "shape", None)])
 def test_write_what_broadcasts(key, device):
     _write(key, "broadcast")
 
@@ -215,7 +245,8 @@ def test_write_what_broadcasts(key, device):
 def _write(key, which):
     v = 0.5 if which == "number" else _values(key, which)
     want, w = X.copy(), np.random.default_rng(4).uniform(-1, 1, X.shape)
-    want[key] = v
+    where = places(key)
+    want.reshape(-1)[where] = v
     x = tl.tensor(X, requires_grad=True)
     value = v if which == "number" else tl.tensor(v, requires_grad=True)
     y = x * 1.0
@@ -223,11 +254,12 @@ def _write(key, which):
     np.testing.assert_array_equal(host(y), want)
     (y * tl.tensor(w)).sum().backward()
     gx = w.copy()
-    gx[key] = 0
+    gx.reshape(-1)[where] = 0
     np.testing.assert_array_equal(host(x.grad), gx)
     if which != "number":
-        lead = w[key].ndim - v.ndim
-        g = w[key].sum(axis=tuple(range(lead))) if lead > 0 else w[key].reshape((1,) * -lead + w[key].shape)
+        part = w.reshape(-1)[where]
+        lead = part.ndim - v.ndim
+        g = part.sum(axis=tuple(range(lead))) if lead > 0 else part.reshape((1,) * -lead + part.shape)
         g = g.sum(axis=tuple(i for i, n in enumerate(v.shape) if n == 1), keepdims=True)
         np.testing.assert_allclose(host(value.grad), g, rtol=1e-12, atol=1e-13)
 
@@ -311,101 +343,35 @@ def test_gradient_of_a_written_value_has_its_own_dtype(device):
     assert v.grad.dtype == tl.float32 and v.grad.tolist() == [1.0, 1.0]
 
 
-# ---------------------------------------------------------------- random expressions
-quick = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
-
-
-@st.composite
-def mixed(draw):
-    """A shape and a key that mixes slices, ints, None, an Ellipsis, integer arrays that broadcast, and boolean vectors."""
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4))
-    common = draw(hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=3))
-    used, parts = draw(st.integers(0, len(shape))), []
-    tail = draw(st.booleans())  # whether the keys are for the last dimensions, behind an Ellipsis
-    for n in shape[len(shape) - used :] if tail else shape[:used]:
-        kind = draw(st.sampled_from(["int", "slice", "array", "array", "bool", "none"]))
-        if kind == "none":
-            parts.append(None)
-            kind = "slice"
-        if kind == "int":
-            parts.append(draw(st.integers(-n, n - 1)))
-        elif kind == "slice":
-            parts.append(draw(st.slices(n)))
-        elif kind == "bool" and sum(isinstance(p, np.ndarray) for p in parts) == 0:
-            parts.append(draw(hnp.arrays(bool, n)))
-            common = (int(parts[-1].sum()),)
-        else:
-            parts.append(draw(hnp.arrays(np.int64, common, elements=st.integers(-n, n - 1))))
-    return shape, (..., *parts) if tail else tuple(parts)
-
-
-def _agree(shape, key):
-    a = np.asarray(np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape))
-    x = tl.tensor(a, requires_grad=True)
-    mine = convert(key, "tensor")
-    y, want = x[mine], np.asarray(a[key])
-    assert tuple(y.shape) == want.shape
-    np.testing.assert_array_equal(host(y), want)
-    w = np.cos(want)
-    g, expected = tl.autograd.grad((y * tl.tensor(w)).sum(), x)[0], np.zeros(shape)
-    np.add.at(expected, key, w)
-    np.testing.assert_allclose(host(g), expected, rtol=1e-13, atol=1e-14)
-    if np.unique(want).size == want.size:  # no place twice: writing is defined
-        z, v = x * 1.0, tl.tensor(-want, requires_grad=True)
-        z[mine] = v
-        a[key] = -want
-        np.testing.assert_array_equal(host(z), a)
-        gx, gv = tl.autograd.grad((z * tl.tensor(np.sin(a))).sum(), (x, v), materialize_grads=True)
-        np.testing.assert_allclose(host(gv), np.asarray(np.sin(a))[key], rtol=1e-13)
-        expected = np.asarray(np.sin(a))
-        expected[key] = 0
-        np.testing.assert_allclose(host(gx), expected, rtol=1e-13)
-
-
-@quick
-@given(data=st.data())
-def test_random_basic_keys(data, device):
-    shape = data.draw(shapes)
-    _agree(shape, data.draw(hnp.basic_indices(shape, allow_newaxis=True, max_dims=6)))
-
-
-@quick
-@given(data=st.data())
-def test_random_integer_arrays(data, device):
-    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4))
-    _agree(shape, data.draw(hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(max_dims=2, max_side=3))))
-
-
-@quick
-@given(data=st.data())
-def test_random_masks(data, device):
-    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=3))
-    part = data.draw(st.integers(1, len(shape)))
-    _agree(shape, data.draw(hnp.arrays(bool, shape[:part])))
-
-
-@quick
-@given(case=mixed())
-def test_random_mixtures(case, device):
-    _agree(*case)
-
-
 # ---------------------------------------------------------------- refusals
 @pytest.mark.parametrize(
     ("key", "kind", "text"),
     [
-        (4, errors.IndexRangeError, "index 4 is out of bounds for axis 0 with size 4"),
-        ((0, -6), errors.IndexRangeError, "index -6 is out of bounds for axis 1 with size 5"),
-        ((0, 0, 0, 0), errors.IndexRangeError, "too many indices"),
+        (4, errors.IndexRangeError, "index 4 is out of range for dim 0 of size 4 (it may be -4 to 3)"),
+        ((0, -6), errors.IndexRangeError, "index -6 is out of range for dim 1 of size 5 (it may be -5 to 4)"),
+        ((0, 0, 0, 0), errors.IndexRangeError, "too many indices: 4 for the 3 dimensions of float64 (4, 5, 3)"),
         ((..., ...), errors.IndexRangeError, "ellipsis"),
-        ([0, 4], errors.IndexRangeError, "4 is out of"),
-        ([0, -5], errors.IndexRangeError, "-5 is out of"),
-        ((slice(None), [1, 5]), errors.IndexRangeError, "5 is out of"),
-        ([True, False], errors.IndexRangeError, "boolean index did not match"),
-        (([0, 1], [0, 1, 2]), errors.IndexRangeError, "could not be broadcast"),
+        ([0, 4], errors.IndexRangeError, "index 4 is out of range for dim 0 of size 4"),
+        ([0, -5], errors.IndexRangeError, "index -5 is out of range for dim 0 of size 4"),
+        ((slice(None), [1, 5]), errors.IndexRangeError, "index 5 is out of range for dim 1 of size 5"),
+        (
+            [True, False],
+            errors.IndexRangeError,
+            "a mask of shape (2,) does not fit the dimensions it is for, (4,) of (4, 5, 3)",
+        ),
+        ((0, [1, 5]), errors.IndexRangeError, "index 5 is out of range for dim 0 of size 5"),
+        (
+            ([0, 1], [0, 1, 2]),
+            errors.IndexRangeError,
+            "the index arrays of shapes (2,) and (3,) do not broadcast together",
+        ),
+        ([[0, 1], [2]], errors.ShapeError, "the lists in an index must be of equal length, got [[0, 1], [2]]"),
+        (slice(0, 4, 0), errors.ArgumentError, "the step of a slice cannot be 0"),
+        (
+            np.array([1, 0], "uint8"),
+            errors.DTypeError,
+            "could be a mask or numbers, got uint8 (2,); use .bool() or .long()",
+        ),
         ([0.5], errors.DTypeError, "an index must hold integers or bools, got float64 (1,)"),
         ("a", errors.DTypeError, "str cannot be an index; use ints, slices, None, ..., or int/bool tensors"),
         (1.0, errors.DTypeError, "float cannot be an index"),
@@ -421,7 +387,7 @@ def test_keys_that_are_refused(key, kind, text, device):
         x[key] = 0.0
     assert text in str(read.value).replace(f" on {x.device}", "")
     assert text in str(written.value).replace(f" on {x.device}", "")
-    assert "index" in str(read.value) and isinstance(read.value, (IndexError, TypeError))
+    assert "index" in str(read.value) and isinstance(read.value, (IndexError, TypeError, ValueError))
     np.testing.assert_array_equal(host(x), X)
 
 
@@ -435,3 +401,56 @@ def test_values_of_a_wrong_shape_are_refused(device):
         x[tl.tensor(MASK)] = tl.ones(n + 1)
     assert f"cannot assign {n + 1} input values to the {n} output values" in str(e.value)
     np.testing.assert_array_equal(host(x), X)
+
+
+# ---------------------------------------------------------------- places written twice, and indices changed later
+@over([I([0, 0, 2]), I([[1, 1], [1, 0]]), (S(None), I([2, 2])), (I([0, 0]), I([1, 1])), (I([0, 1, 0]), S(1), 1)])
+def test_the_last_of_several_values_is_kept(key, device):
+    """And only it has a gradient; a number or a broadcast value has its gradient once for each place."""
+    found = places(key)
+    numbers = np.arange(1.0, found.size + 1).reshape(found.shape)
+    want, winner = X.copy().reshape(-1), np.full(X.size, -1)
+    for k, (place, v) in enumerate(zip(found.reshape(-1), numbers.reshape(-1), strict=True)):
+        want[place], winner[place] = v, k
+    w = np.random.default_rng(4).uniform(-1, 1, X.shape)
+    last = np.asarray(winner[found] == np.arange(found.size).reshape(found.shape))
+    for shape in (found.shape, ()):
+        v = tl.tensor(numbers if shape else 2.5, dtype=tl.float64, requires_grad=True)
+        y = tl.tensor(X)
+        y[convert(key, "tensor")] = v
+        if shape:
+            np.testing.assert_array_equal(host(y).reshape(-1), want)
+        (y * tl.tensor(w)).sum().backward()
+        g = w.reshape(-1)[found] * last
+        np.testing.assert_allclose(host(v.grad), g if shape else g.sum(), rtol=1e-12)
+
+
+CHANGED = {
+    "index": lambda x, i: x[i],
+    "index beside an int": lambda x, i: x[0, i],
+    "index_select": lambda x, i: x.index_select(0, i),
+    "take": lambda x, i: x.take(i),
+    "gather": lambda x, i: x[:, 0, 0].gather(0, i),
+    "setitem": lambda x, i: (x * 1.0).index_put((i,), x[0].sum()),
+    "scatter_add": lambda x, i: x[:, 0, 0].scatter_add(0, i, x[:2, 0, 0]),
+    "index_fill": lambda x, i: x.index_fill(0, i, 1.0),
+    "index_add_": lambda x, i: (x * 1.0).index_add_(0, i, x[:2]),
+    "index_copy_ on a view": lambda x, i: (x * 1.0)[0].index_copy_(0, i, x[0, :2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_changing_an_index_that_was_saved_is_an_error(name, device):
+    x, i = tl.tensor(X, requires_grad=True), tl.tensor([0, 1])
+    y = CHANGED[name](x, i)
+    i.add_(1)
+    with pytest.raises(errors.InplaceError, match="saved was changed in place by add_"):
+        y.sum().backward()
+
+
+def test_changing_a_numpy_index_changes_nothing(device):
+    x, i = tl.tensor(X, requires_grad=True), np.array([0, 1])
+    y = x[i]
+    i += 1
+    y.sum().backward()
+    np.testing.assert_array_equal(host(x.grad)[:, 0, 0], [1, 1, 0, 0])

@@ -259,6 +259,93 @@ def in_place_after_use_that_saved_nothing(t, a, b):
     return y, z
 
 
+ROWS, COLUMNS = np.array([2, 0]), np.array([[1, 3], [0, 2]])
+MASK = np.array([[True, False, True, False], [False, False, True, True]])
+BY_INDEX = {  # on a view of shape (2, 4); `v` (2, 4), `w` (2, 2) and `s` (0-d) have gradients
+    "scatter_": lambda t, y, v, w, s: y.scatter_(1, t.tensor(COLUMNS), w),
+    "scatter_ of a number": lambda t, y, v, w, s: y.scatter_(1, t.tensor(COLUMNS), 0.5),
+    "scatter_add_": lambda t, y, v, w, s: y.scatter_add_(1, t.tensor(COLUMNS * 0), w),
+    "scatter_reduce_ sum": lambda t, y, v, w, s: y.scatter_reduce_(1, t.tensor(COLUMNS * 0), w, "sum", include_self=False),
+    "scatter_reduce_ mean": lambda t, y, v, w, s: y.scatter_reduce_(1, t.tensor(COLUMNS * 0), w, "mean"),
+    "scatter_reduce_ prod": lambda t, y, v, w, s: y.scatter_reduce_(1, t.tensor(COLUMNS * 0), w, "prod"),
+    "scatter_reduce_ amax": lambda t, y, v, w, s: y.scatter_reduce_(1, t.tensor(COLUMNS * 0), w, "amax"),
+    "scatter_reduce_ amin": lambda t, y, v, w, s: y.scatter_reduce_(1, t.tensor(COLUMNS), w, "amin", include_self=False),
+    "index_add_": lambda t, y, v, w, s: y.index_add_(1, t.tensor(ROWS), w, alpha=2),
+    "index_add_ again": lambda t, y, v, w, s: y.index_add_(1, t.tensor(ROWS * 0), w),
+    "index_copy_": lambda t, y, v, w, s: y.index_copy_(1, t.tensor(ROWS), w),
+    "index_fill_": lambda t, y, v, w, s: y.index_fill_(1, t.tensor(ROWS), s),
+    "index_put_": lambda t, y, v, w, s: y.index_put_((t.tensor(ROWS // 2), t.tensor(ROWS)), w[0]),
+    "index_put_ accumulate": lambda t, y, v, w, s: y.index_put_((t.tensor(ROWS * 0), t.tensor(ROWS)), w[0], accumulate=True),
+    "put_": lambda t, y, v, w, s: y.put_(t.tensor(ROWS), w[1]),
+    "put_ accumulate": lambda t, y, v, w, s: y.put_(t.tensor(ROWS - 1), w[1], accumulate=True),
+    "masked_fill_": lambda t, y, v, w, s: y.masked_fill_(t.tensor(MASK), s),
+    "masked_scatter_": lambda t, y, v, w, s: y.masked_scatter_(t.tensor(MASK), v * w[0, 0]),
+    "fill_diagonal_": lambda t, y, v, w, s: y.fill_diagonal_(0.5),
+    "itself": lambda t, y, v, w, s: y.index_add_(0, t.tensor([0, 1]), y.clone().detach()),
+}  # fmt: skip
+for _name, _change in BY_INDEX.items():
+
+    def _on_a_view(t, a, b, change=_change):
+        y = a * 1.5
+        part = y[1:]
+        beside = y[:, 1]
+        change(t, part, b * a[:2], (a * a)[1:, :2], b[0] * b[1])
+        return y * b, part * 2, beside * 3
+
+    def _on_a_result(t, a, b, change=_change, kept="reduce" in _name):
+        y = a[1:].sin()
+        change(t, y, b * a[:2], (a * a)[1:, :2], b[0] * b[1])
+        y = y.clone() if kept else y  # PyTorch has saved the result itself
+        y.mul_(a[:2])
+        return y * y
+
+    def _on_a_transposed_base(t, a, b, change=_change):
+        y = t.zeros(4, 2, dtype=a.dtype) + 2
+        change(t, y.T, b * a[:2], (a * a)[1:, :2], b[0] * b[1])
+        return y * y + b[0]
+
+    for _f in (_on_a_view, _on_a_result, _on_a_transposed_base):
+        PROGRAMS[f"{_name}{_f.__name__}".replace(" ", "_")] = _f
+
+
+@program
+def overlapping_assignments(t, a, b):
+    y = a * 1.0
+    y[1:] = y[:-1].clone()
+    y[:, 1:].mul_(y[:, :-1].clone())
+    y.add_(y)
+    y.mul_(y.clone())
+    y += y[0].clone()
+    return y * b
+
+
+@program
+def number_and_sum_in_place(t, a, b):
+    y = a * 1.0
+    y.mul_(3).add_(b).sub_(a)
+    v = y[1:]
+    v.mul_(0.5)
+    v.add_(b).neg_()
+    return y * y, v
+
+
+@pytest.mark.parametrize("name", BY_INDEX)
+def test_the_memory_itself_is_written(name, device):
+    """On leaves under no_grad: the memory stays, a NumPy array on it sees the change; the values are those out of place."""
+    x, w = tl.tensor(A, requires_grad=True), tl.tensor(A[1:, :2])
+    part = x.detach()[1:]
+    memory, before = x.array, host(part).copy()
+    with tl.no_grad():
+        out = BY_INDEX[name](tl, part, tl.tensor(A[:2]), w, tl.tensor(2.0, dtype=tl.float64))
+        assert out is part and x.array is memory and x.is_leaf and x._version == 1
+        alone = tl.tensor(before)
+        BY_INDEX[name](tl, alone, tl.tensor(A[:2]), w, tl.tensor(2.0, dtype=tl.float64))
+        np.testing.assert_array_equal(host(x)[1:], host(alone))
+    assert not np.array_equal(host(x)[1:], before)
+    with pytest.raises(tl.errors.InplaceError, match="a leaf that requires grad cannot be changed in place"):
+        BY_INDEX[name](tl, x[1:], tl.tensor(A[:2]), w, tl.tensor(2.0, dtype=tl.float64))
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name, device):
     """Values, first gradients and second gradients of a small program with changes in place are PyTorch's."""

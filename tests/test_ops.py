@@ -377,8 +377,11 @@ def test_rules_neither_change_nor_lend_what_they_are_given(record):
         with telling(case):
             outs = as_tuple(record.call(tl, *[leaf(a) for a in case.arrays], **case.args))
             for node in _nodes(outs, op):
-                g = np.random.default_rng(0).uniform(-1, 1, node.shape)
-                given = [g, *_arrays(node.saved)]
+                draw = np.random.default_rng(0)
+                shapes = [node.shape] if op.outputs == 1 else [shape for shape, _ in node.outputs]
+                g = tuple(np.asarray(draw.uniform(-1, 1, shape)) for shape in shapes)
+                g = g[0] if op.outputs == 1 else g
+                given = [*_arrays(g), *_arrays(node.saved)]
                 before = [a.copy() for a in given]
                 shares = _shares(node, g)
                 examined += 1

@@ -279,14 +279,14 @@ def test_a_killed_save_keeps_the_old_file(tmp_path):
     code = """
 import os, sys
 import tensorlite as tl
-from tensorlite import serialization
+from tensorlite.serialization import writer
 tl.save({"step": 1}, sys.argv[1])
-write = serialization._Hashed.write
+write = writer.Hashed.write
 def dying(self, data):
     if len(data) > 100_000:
         os._exit(9)
     return write(self, data)
-serialization._Hashed.write = dying
+writer.Hashed.write = dying
 tl.save({"step": 2, "x": tl.zeros(100_000)}, sys.argv[1])
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "state")], cwd=os.getcwd())

@@ -60,6 +60,35 @@ SHARING = {
     "clamp": lambda x: x.clamp(0),
     "movedim of a slice": lambda x: x[:, :2].movedim(1, 0)[0],
     "view as": lambda x: x.view_as(x),
+    "ravel": lambda x: x.ravel(),
+    "ravel of T": lambda x: x.T.ravel(),
+    "squeeze of all": lambda x: x[:1, :1].squeeze(),
+    "swapaxes": lambda x: x.swapaxes(0, 1),
+    "mH": lambda x: x.mH,
+    "adjoint": lambda x: x.adjoint(),
+    "diagonal": lambda x: x.diagonal(1),
+    "diagonal below of T": lambda x: x.T.diagonal(-1),
+    "diag": lambda x: x.diag(),
+    "unfold": lambda x: x.unfold(1, 2, 2),
+    "unfold with gaps": lambda x: x.unfold(0, 1, 2),
+    "as_strided": lambda x: x.as_strided((2, 2), (5, 2), 1),
+    "as_strided of T": lambda x: x.T.as_strided((3,), (4,), 2),
+    "as_strided of rows": lambda x: x[:2].as_strided((2, 3), (4, 1)),
+    "tensor_split": lambda x: x.tensor_split(3, 1)[1],
+    "hsplit": lambda x: x.hsplit(2)[1],
+    "vsplit": lambda x: x.vsplit((1,))[1],
+    "split_with_sizes": lambda x: x.split_with_sizes([1, 2])[1],
+    "narrow_copy": lambda x: x.narrow_copy(0, 1, 1),
+    "broadcast_to": lambda x: x.broadcast_to(1, 3, 4),
+    "row of an expanded": lambda x: x.expand(2, 3, 4)[1],
+    "roll": lambda x: x.roll(0, 0),
+    "rot90 by 0": lambda x: x.rot90(0),
+    "tile once": lambda x: x.tile((1, 1)),
+    "repeat of ones": lambda x: x[:1, :1].repeat(2, 1),
+    "repeat_interleave once": lambda x: x.repeat_interleave(1, 0),
+    "repeat_interleave of one": lambda x: x[:, :1].repeat_interleave(2, 1),
+    "diagonal_scatter": lambda x: x.diagonal_scatter(x.diagonal() * 0),
+    "select_scatter": lambda x: x.select_scatter(x[1] * 0, 0, 0),
 }
 
 
@@ -76,6 +105,55 @@ def test_the_same_memory_is_shared_as_in_pytorch(name, dtype, device):
         x.fill_(7)
         found.append((after, v.tolist()))
     assert found[0] == found[1]
+
+
+SHARING_FUNCTIONS = {
+    "atleast_3d": lambda t, x: t.atleast_3d(x),
+    "broadcast_tensors": lambda t, x: t.broadcast_tensors(x, x[:1, :1])[0],
+    "meshgrid": lambda t, x: t.meshgrid(x[0], x[:1, 0], indexing="ij")[0],
+    "movedim": lambda t, x: t.moveaxis(x, 0, 1),
+    "ravel": lambda t, x: t.ravel(x),
+    "cat of one": lambda t, x: t.cat((x,)),
+    "hstack of one": lambda t, x: t.hstack((x,)),
+    "pad by nothing": lambda t, x: t.nn.functional.pad(x, (0, 0)),
+    "other bytes": lambda t, x: x.view(t.int32).view(x.dtype),
+    "half of the bytes": lambda t, x: x.view(t.int16).view(x.dtype),
+}
+
+
+@pytest.mark.parametrize("name", SHARING_FUNCTIONS)
+def test_functions_share_memory_as_in_pytorch(name, device):
+    torch = pytest.importorskip("torch")
+    found = []
+    for t in (tl, torch):
+        x = t.arange(12, dtype=t.int64).reshape(3, 4)
+        v = SHARING_FUNCTIONS[name](t, x)
+        v.fill_(100)
+        found.append((x.tolist(), v.tolist()))
+    assert found[0] == found[1]
+
+
+def test_overlapping_windows_cannot_be_changed(device):
+    x = tl.arange(5.0)
+    for windows in (x.unfold(0, 3, 1), x.as_strided((3, 2), (1, 1)), x.unfold(0, 3, 2)):
+        with pytest.raises(
+            errors.InplaceError, match=r"is one of overlapping windows: several elements share memory; clone"
+        ):
+            windows.mul_(2)
+    x.unfold(0, 2, 2).mul_(2)
+    assert x.tolist() == [0, 2, 4, 6, 4]
+
+
+def test_memory_that_is_read_only_is_not_changed():
+    array = np.arange(3.0)
+    array.flags.writeable = False
+    fixed = np.frombuffer(array.tobytes())
+    x = tl.from_numpy(fixed)
+    with pytest.raises(
+        errors.InplaceError, match=r"the memory of this NumPy array is read-only; clone\(\) the tensor first"
+    ):
+        x.add_(1)
+    assert x.tolist() == [0, 1, 2] and x.numpy() is fixed
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.name)

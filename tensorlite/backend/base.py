@@ -9,22 +9,14 @@ import os
 
 import numpy as np
 
+from tensorlite.backend.places import PlaceKernels, basic as _basic  # noqa: F401
+from tensorlite.backend.special import SpecialFunctions
+from tensorlite.backend.text import text
+from tensorlite.backend.windows import Windows
 from tensorlite.errors import IndexRangeError
 
-# erfc(z) = t exp(-z^2) sum_k c_k T_k(2t - 1), t = 2 / (2 + z), for z >= 0: a Chebyshev series fitted in 40 digits;
-# relative error 3.6e-15 with all terms, 5e-9 with the first 13. Near 0 erf has its Taylor series.
-_ERFC = (
-    0.5770337386164697, 0.3554369212704985, 0.06509515882878653, 0.003671142395836639, -0.0011128447433526325,
-    -0.0001607582991537808, 3.278031574173137e-05, 5.442441645505016e-06, -1.5154665553171482e-06,
-    -1.4297608181169865e-07, 8.234608827419493e-08, -1.2962846852306563e-09, -4.154721631015199e-09,
-    6.347058278362811e-10, 1.4320822712256225e-10, -6.160390105204585e-11, 2.0612138554721698e-12,
-    3.5714931488477042e-12, -8.586422843251796e-13, -6.14560021379063e-14, 7.418725748596617e-14,
-    -1.2895042755032325e-14, -2.358726385710632e-15, 1.5729349381685912e-15, -2.2782966239546465e-16,
-)  # fmt: skip
-_ERF_TAYLOR = tuple(2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(12))
 
-
-class Backend:
+class Backend(PlaceKernels, SpecialFunctions, Windows):
     """One kind of device. `xp` is its NumPy-like module; the methods below are the kernels that may be replaced."""
 
     xp = np
@@ -47,13 +39,24 @@ class Backend:
         """An ndarray for a result that may be a scalar (NumPy's full reductions give those)."""
         return value if isinstance(value, self.xp.ndarray) else self.xp.asarray(value)
 
+    def writable(self, value):
+        """as_array, for a change in place: where a part of an expanded array is marked read-only, the mark is removed."""
+        return self.as_array(value)
+
     def number(self, value, dtype):
         """A Python number as this library takes it without changing the dtype of an array."""
         return value
 
     def is_view(self, out, source) -> bool:
         """Whether `out`, just computed from `source` by a shape operation, shares its memory."""
-        return out is source or (out.base is not None and (out.base is source or out.base is source.base))
+        base = out.base
+        if base is None or out is source:
+            return out is source
+        return base is source or base is source.base or memory(out) is memory(source)
+
+    def strided(self, x, shape, strides):
+        """A view of x's memory from its first element on, with sizes and steps (in bytes) that the caller has checked."""
+        return self.xp.lib.stride_tricks.as_strided(x, shape, strides)
 
     def synchronize(self) -> None:
         """Wait until all work queued on the device is done."""
@@ -86,9 +89,7 @@ class Backend:
 
     def text(self, array, prefix: str) -> str:
         """The values in brackets, as shown by repr; long arrays are shortened."""
-        return np.array2string(
-            self.to_host(array), separator=", ", precision=4, prefix=prefix, floatmode="maxprec_equal"
-        )
+        return text(self.to_host(array), prefix)
 
     def check_key(self, shape, key) -> None:
         """Refuse integer arrays out of range in an index expression, where the library itself would not."""
@@ -105,6 +106,34 @@ class Backend:
         axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1)
         return g.sum(axis=axes, keepdims=True).reshape(shape) if axes else g.reshape(shape)
 
+    def accumulate(self, name: str, x, axis: int):
+        """The running "maximum", "minimum" or "logaddexp" of x along axis, by doubling: log2(n) rounds."""
+        xp = self.xp
+        out = xp.moveaxis(x, axis, 0).copy()
+        k = 1
+        while k < len(out):
+            early, late = out[:-k], out[k:]
+            if name == "logaddexp":
+                top = xp.maximum(early, late)
+                gap = xp.where(xp.isinf(top), xp.zeros_like(top), early - late)  # inf - inf would be nan
+                late = xp.where(xp.isinf(top), top, top + xp.log1p(xp.exp(-xp.abs(gap))))
+            else:
+                late = getattr(xp, name)(early, late)
+            out[k:] = late
+            k *= 2
+        return xp.moveaxis(out, 0, axis)
+
+    def argsort(self, x, axis: int, descending: bool = False):
+        """The indices that sort x along axis, equal elements in their order; nan is larger than everything."""
+        xp = self.xp
+        if not descending:
+            return xp.argsort(x, axis=axis, kind="stable")
+        return x.shape[axis] - 1 - xp.flip(xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
+
+    def topk(self, x, k: int, axis: int, largest: bool):
+        """The first k indices of argsort (descending where the largest are wanted)."""
+        return self.argsort(x, axis, descending=largest)[(slice(None),) * axis + (slice(0, k),)].copy()
+
     def matmul(self, a, b, out=None):
         """a @ b for at least two dimensions each."""
         return self.xp.matmul(a, b) if out is None else self.xp.matmul(a, b, out=out)
@@ -120,22 +149,6 @@ class Backend:
         return total
 
     # ---------------------------------------------------------------- elementwise
-    def erf(self, x):
-        """The error function, to the precision of x's dtype."""
-        xp = self.xp
-        z = xp.abs(x)
-        t = 2 / (2 + z)
-        coefficients = _ERFC if x.dtype == np.float64 else _ERFC[:13]
-        u2, b0, b1 = 4 * t - 2, 0.0, 0.0
-        for c in reversed(coefficients[1:]):  # Clenshaw's recurrence
-            b0, b1 = u2 * b0 - b1 + c, b0
-        far = 1 - t * xp.exp(-z * z) * (u2 * b0 * 0.5 - b1 + coefficients[0])
-        small = xp.minimum(z, 0.5)
-        near, s2 = 0.0, small * small
-        for c in reversed(_ERF_TAYLOR):
-            near = near * s2 + c
-        return xp.copysign(xp.where(z < 0.5, near * small, far), x).astype(x.dtype, copy=False)
-
     def gelu(self, x, approximate: str, keep: bool):
         """x Phi(x) (Hendrycks and Gimpel 2016), exact ("none") or by tanh ("tanh"); and, if `keep`, what gelu_backward may
         use so as not to compute it again (here None)."""
@@ -266,24 +279,6 @@ class Backend:
         self.add_at(out, index.reshape(-1), g.reshape(-1, g.shape[-1]))
         return out
 
-    def index_add(self, shape, key, g):
-        """Zeros of `shape` with g added at key (a NumPy index expression); repeated places add up."""
-        out = self.xp.zeros(shape, dtype=g.dtype)
-        if _basic(key):
-            out[key] = g
-        else:
-            self.add_at(out, key, g)
-        return out
-
-    def add_at(self, out, key, g) -> None:
-        """out[key] += g, repeated places adding up; 16-bit floats are summed in 32 bits (CuPy cannot add bfloat16)."""
-        if out.dtype.itemsize == 2 and out.dtype.kind not in "iu":
-            total = out.astype(np.float32)
-            self.xp.add.at(total, key, g.astype(np.float32))
-            out[...] = total.astype(out.dtype)
-        else:
-            self.xp.add.at(out, key, g)
-
     # ---------------------------------------------------------------- random bits, equal on every device
     def philox(self, count: int, seed: int, offset: int):
         """`count` random uint32 from Philox4x32-10 (Salmon et al. 2011): key = seed, counter = (block, offset)."""
@@ -367,7 +362,8 @@ class Backend:
         p -= (lr / (1 - beta1**step)) * m / root
 
 
-def _basic(key) -> bool:
-    """Whether an index expression has no integer or boolean arrays: a view, without repeated places."""
-    parts = key if isinstance(key, tuple) else (key,)
-    return not any(hasattr(k, "dtype") or isinstance(k, list) for k in parts)
+def memory(array):
+    """The object that holds the memory an array lies in."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array

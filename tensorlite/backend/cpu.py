@@ -11,7 +11,9 @@ import numpy as np
 from tensorlite.backend.base import Backend
 from tensorlite.backend.cpu_attention import AttentionKernels
 from tensorlite.backend.cpu_rows import RowKernels, column_sum
+from tensorlite.backend.places import HostPlaceKernels
 from tensorlite.backend.scratch import CHUNK, chunks, covered, keep_freed_memory, scratch
+from tensorlite.errors import InplaceError
 
 _WEAK = np.lib.NumpyVersion(np.__version__) >= "2.0.0"  # since then a Python number never changes an array's dtype
 
@@ -27,22 +29,57 @@ _ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embeddi
 _BLOCKS = 1 << 14  # blocks of four random numbers made at a time
 
 
-class CpuBackend(RowKernels, AttentionKernels, Backend):
+def unmark(array) -> bool:
+    """Take away NumPy's mark of an expanded array, that it is read-only; whether it can be written to."""
+    if not array.flags.writeable:
+        try:
+            array.flags.writeable = True
+        except ValueError:  # somebody else's memory
+            return False
+    return True
+
+
+class CpuBackend(HostPlaceKernels, RowKernels, AttentionKernels, Backend):
     """The CPU, by NumPy."""
 
     name = "cpu"
+    window_bytes = 1 << 22  # they stay in the cache
 
     def __init__(self):
         keep_freed_memory()
+
+    def writable(self, value):
+        array = self.as_array(value)
+        if not unmark(array):
+            raise InplaceError("the memory of this NumPy array is read-only; clone() the tensor first")
+        return array
+
+    def strided(self, x, shape, strides):
+        unmark(x)
+        return super().strided(x, shape, strides)
 
     def number(self, value, dtype):
         return value if _WEAK else dtype.type(value)
 
     # ---------------------------------------------------------------- elementwise
     def erf(self, x):
-        if not covered(x):
-            return super().erf(x)
-        return _in_chunks(super().erf, x)
+        return _in_chunks(super().erf, x) if covered(x) else super().erf(x)
+
+    def sigmoid(self, x):
+        if x.size < CHUNK or not covered(x):
+            return super().sigmoid(x)
+        flat, out = x.reshape(-1), np.empty(x.shape, x.dtype)
+        for start, stop in chunks(flat.size):
+            (e,) = scratch(x.dtype, (stop - start,))
+            part, y = flat[start:stop], out.reshape(-1)[start:stop]
+            np.abs(part, out=e)
+            np.negative(e, out=e)
+            np.exp(e, out=e)
+            np.add(e, 1, out=e)
+            np.minimum(part, 0, out=y)
+            np.exp(y, out=y)
+            np.divide(y, e, out=y)
+        return out
 
     def gelu(self, x, approximate, keep):
         series = _series(x, approximate)
@@ -93,6 +130,25 @@ class CpuBackend(RowKernels, AttentionKernels, Backend):
         if lead and covered(g) and g.flags.c_contiguous and g.shape[lead:] == tuple(shape):
             return column_sum(g.reshape(math.prod(g.shape[:lead]), -1)).reshape(shape)
         return super().sum_to(g, shape)
+
+    def accumulate(self, name, x, axis):
+        return getattr(np, name).accumulate(x, axis=axis) if x.size else x.copy()
+
+    def topk(self, x, k, axis, largest):
+        """Of long rows the k are found by partition first, and only these are sorted."""
+        n, rows = x.shape[axis], np.moveaxis(x, axis, -1)
+        if not 0 < 8 * k < n or n < 256:
+            return super().topk(x, k, axis, largest)
+        edge = n - k if largest else k - 1
+        found = np.argpartition(rows, edge, axis=-1)
+        limit = np.take_along_axis(rows, found[..., edge : edge + 1], axis=-1)
+        found = np.sort(found[..., edge:] if largest else found[..., :k], axis=-1)
+        values = np.take_along_axis(rows, found, axis=-1)
+        ties = (rows == limit).sum(axis=-1) != (values == limit).sum(axis=-1)  # which of them were taken, is left open
+        if ties.any() or (limit != limit).any():
+            return super().topk(x, k, axis, largest)
+        found = np.take_along_axis(found, self.argsort(values, -1, descending=largest), axis=-1)
+        return np.moveaxis(found, -1, axis)
 
     def embedding_backward(self, g, index, rows):
         width = g.shape[-1]

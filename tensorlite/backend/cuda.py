@@ -35,6 +35,15 @@ def device_count() -> int:
         return 0
 
 
+def cuda_version() -> "str | None":
+    """The version of CUDA that CuPy computes with, as "13.0"; None without CuPy."""
+    try:
+        number = import_cupy().cuda.runtime.runtimeGetVersion()
+    except Exception:  # no CuPy, or one whose libraries are missing
+        return None
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
 def gpu(index=None) -> "CudaBackend":
     """The backend of GPU `index` (None: the one in use, else CuPy's current one); made at first use.
 
@@ -78,6 +87,9 @@ class CudaBackend(Backend):
     def quiet(self):
         return contextlib.nullcontext()  # CuPy never warns
 
+    def is_view(self, out, source) -> bool:
+        return out is source or out.data.mem is source.data.mem  # as_strided of CuPy leaves `base` empty
+
     def check_key(self, shape, key) -> None:
         keys.check(self, shape, key)
 
@@ -97,6 +109,22 @@ class CudaBackend(Backend):
         """Give unused blocks of the memory pool back to the driver."""
         self.xp.get_default_memory_pool().free_all_blocks()
 
+    def memory_reserved(self) -> int:
+        """Bytes that the pool holds, in use or kept for later."""
+        return self.xp.get_default_memory_pool().total_bytes()
+
+    def properties(self) -> dict:
+        """What the driver tells of this GPU."""
+        return self.xp.cuda.runtime.getDeviceProperties(self.index)
+
     def device_name(self) -> str:
         """The name the maker gave this GPU."""
-        return self.xp.cuda.runtime.getDeviceProperties(self.index)["name"].decode()
+        return self.properties()["name"].decode()
+
+    def event(self, timing: bool):
+        """A mark in the GPU's queue of work."""
+        return self.xp.cuda.Event(disable_timing=not timing)
+
+    def elapsed(self, start, stop) -> float:
+        """Milliseconds between two such marks."""
+        return self.xp.cuda.get_elapsed_time(start, stop)

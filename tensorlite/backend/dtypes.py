@@ -16,16 +16,16 @@ class dtype:
         (4, True)
     """
 
-    __slots__ = ("category", "dtype", "is_floating_point", "itemsize", "name")
+    __slots__ = ("category", "dtype", "is_complex", "is_floating_point", "itemsize", "name")
 
     def __init__(self, np_dtype, category):
         self.dtype = np_dtype  # NumPy reads this attribute, so np.dtype(tl.float32) works
         self.name = np_dtype.name
         self.itemsize = np_dtype.itemsize
-        self.category = category  # 0 bool, 1 integer, 2 floating point
+        self.category = category  # 0 bool, 1 integer, 2 floating point, 3 complex (a name only: no tensor has it)
         self.is_floating_point = category == 2
+        self.is_complex = category == 3
 
-    is_complex = property(lambda self: False)
     is_signed = property(lambda self: self.name not in ("bool", "uint8"))
 
     def __eq__(self, other):
@@ -59,18 +59,18 @@ _NAMES = {
 }
 _KNOWN = {np.dtype(name): dtype(np.dtype(name), category) for name, category in _NAMES.items()}
 _BY_NAME = {d.name: d for d in _KNOWN.values()}
-_PYTHON = {bool: "bool", int: "int64"}
+_PYTHON = {bool: "bool", int: "int64", float: "float64"}
 bool_, uint8, int8, int16, int32, int64, float16, float32, float64 = _KNOWN.values()
+complex64, complex128 = (dtype(np.dtype(name), 3) for name in ("complex64", "complex128"))
 _default = float32
+BF16 = None  # NumPy's dtype of bfloat16, once that is in use
 
 
 @functools.lru_cache(maxsize=256)
 def as_dtype(value) -> dtype:
     """The tensorlite dtype for a dtype, a NumPy dtype, a Python type or a name. Raises DTypeError for anything else."""
-    if isinstance(value, dtype):
+    if isinstance(value, dtype) and value.category < 3:
         return value
-    if value is float:
-        return _default
     name = _PYTHON.get(value, value)
     if name == "bfloat16" or getattr(name, "__name__", "") == "bfloat16":
         return bfloat16()
@@ -79,7 +79,9 @@ def as_dtype(value) -> dtype:
     except (TypeError, KeyError):
         pass
     if "complex" in str(value):
-        raise DTypeError(f"{value} is not supported: tensorlite computes with real numbers only")
+        raise DTypeError(
+            f"{getattr(value, '__name__', value)} is not supported: tensorlite computes with real numbers only"
+        )
     raise DTypeError(f"{value!r} is not a dtype that tensorlite knows; it knows {', '.join(_BY_NAME)}, bfloat16")
 
 
@@ -100,9 +102,30 @@ def bfloat16() -> dtype:
             from ml_dtypes import bfloat16 as scalar
         except ImportError:
             raise missing_extra("bfloat16", "ml_dtypes", "bf16") from None
+        global BF16
         made = dtype(np.dtype(scalar), 2)
+        BF16 = made.dtype
         _KNOWN[made.dtype] = _BY_NAME["bfloat16"] = made
     return _BY_NAME["bfloat16"]
+
+
+def widen(value):
+    """bfloat16 arrays as float32, also those in tuples; all else as it is.
+
+    Operations on bfloat16 compute in float32 and round once: a sum in 8 bits would stand still at 256.
+    """
+    if BF16 is None:
+        return value
+    if type(value) is tuple:
+        return tuple([widen(v) for v in value])
+    return value.astype("float32") if hasattr(value, "dtype") and value.dtype == BF16 else value
+
+
+def narrow(value):
+    """float32 arrays as bfloat16, also those in tuples; all else as it is."""
+    if isinstance(value, (tuple, list)):
+        return tuple([narrow(v) for v in value])
+    return value.astype(BF16) if getattr(value, "dtype", None) == "float32" else value
 
 
 def get_default_dtype() -> dtype:
@@ -171,10 +194,16 @@ def can_cast(source, target) -> bool:
 
 
 class finfo:
-    """Limits of a floating-point dtype: bits, eps, max, min, tiny, smallest_normal, resolution."""
+    """Limits of a floating-point dtype: bits, eps, max, min, tiny, smallest_normal, resolution.
 
-    def __init__(self, d=None):
-        d = as_dtype(d or _default)
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.finfo(tl.float16).max
+        65504.0
+    """
+
+    def __init__(self, type=None):
+        d = as_dtype(_default if type is None else type)
         if not d.is_floating_point:
             raise DTypeError(f"finfo: {d} is not a floating-point dtype; use iinfo")
         if d.name == "bfloat16":
@@ -185,15 +214,28 @@ class finfo:
         self.dtype, self.bits = d.name, d.itemsize * 8
         self.eps, self.max, self.min = float(limits.eps), float(limits.max), float(limits.min)
         self.tiny = self.smallest_normal = float(limits.tiny)
-        self.resolution = float(limits.resolution)
+        self.resolution = 10.0 ** -int(-np.log10(self.eps))
+
+    def __repr__(self):
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{n}={getattr(self, n):g}' for n in names)}, dtype={self.dtype})"
+
+    def __eq__(self, other):
+        return type(other) is type(self) and other.dtype == self.dtype
+
+    def __hash__(self):
+        return hash(self.dtype)
 
 
-class iinfo:
+class iinfo(finfo):
     """Limits of an integer dtype: bits, max, min."""
 
-    def __init__(self, d):
-        d = as_dtype(d)
+    def __init__(self, type):
+        d = as_dtype(type)
         if d.category != 1:
             raise DTypeError(f"iinfo: {d} is not an integer dtype; use finfo")
         limits = np.iinfo(d.dtype)
         self.dtype, self.bits, self.max, self.min = d.name, d.itemsize * 8, int(limits.max), int(limits.min)
+
+    def __repr__(self):
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

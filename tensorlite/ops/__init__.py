@@ -1,7 +1,43 @@
 """The operations and their derivatives, one family a file. Importing this package fills the registry."""
 
-from tensorlite.ops import attention, compare, convert, elementwise, fused, index, loss, matmul, reduce, select, shape
+from tensorlite.ops import (
+    attention,
+    compare,
+    convert,
+    elementwise,
+    extreme,
+    functions,
+    fused,
+    index,
+    loss,
+    matmul,
+    reduce,
+    scan,
+    select,
+    shape,
+    sort,
+    special,
+    statistics,
+    steps,
+)
 
 __all__ = [
-    "attention", "compare", "convert", "elementwise", "fused", "index", "loss", "matmul", "reduce", "select", "shape"
-]  # fmt: skip
+    "attention",
+    "compare",
+    "convert",
+    "elementwise",
+    "extreme",
+    "functions",
+    "fused",
+    "index",
+    "loss",
+    "matmul",
+    "reduce",
+    "scan",
+    "select",
+    "shape",
+    "sort",
+    "special",
+    "statistics",
+    "steps",
+]

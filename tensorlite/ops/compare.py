@@ -1,12 +1,19 @@
-"""Comparisons, logic and tests: bool (or integer) results, no gradients."""
+"""Comparisons, logic, bits and tests: bool (or integer) results, no gradients."""
+
+import math
 
 from tensorlite import errors
+from tensorlite.backend import dtypes
 from tensorlite.op import Elementwise
-from tensorlite.ops.elementwise import function
+from tensorlite.ops.convert import cast
+from tensorlite.ops.elementwise import function, only_tensor
+from tensorlite.tensor import Tensor, wrap
 
 __all__ = [
-    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "gt", "isclose",
-    "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne",
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "eq",
+    "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+    "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne", "not_equal",
+    "signbit",
 ]  # fmt: skip
 
 
@@ -82,6 +89,34 @@ class BitwiseNot(Elementwise):
         return ~x
 
 
+def _shifted(b, x, y, shift):
+    """x shifted by y places. Beyond the width of the dtype, or for a negative y, all bits have gone (as in PyTorch)."""
+    dtype = x.dtype if hasattr(x, "dtype") else y.dtype
+    if dtype.kind not in "iu":
+        raise errors.DTypeError("only integer tensors have bits to shift; convert first, e.g. x.int()")
+    bits = dtype.itemsize * 8
+    fits = (y >= 0) & (y < bits)
+    return fits, shift(x, b.xp.where(fits, y, 0).astype(dtype)), bits, dtype
+
+
+class BitwiseLeftShift(Elementwise):
+    name, formula = "bitwise_left_shift", "x << y"
+
+    def forward(b, x, y):
+        fits, out, _, dtype = _shifted(b, x, y, lambda x, y: x << y)
+        return b.xp.where(fits, out, 0).astype(dtype, copy=False)
+
+
+class BitwiseRightShift(Elementwise):
+    """The sign is kept."""
+
+    name, formula = "bitwise_right_shift", "x >> y"
+
+    def forward(b, x, y):
+        fits, out, bits, dtype = _shifted(b, x, y, lambda x, y: x >> y)
+        return b.xp.where(fits, out, (x >> (bits - 1)) >> 1).astype(dtype, copy=False)
+
+
 class LogicalAnd(Elementwise):
     name, formula = "logical_and", "x and y"
 
@@ -131,6 +166,15 @@ class Isfinite(Elementwise):
         return b.xp.isfinite(x)
 
 
+class Signbit(Elementwise):
+    """True for -0.0 too."""
+
+    name, formula = "signbit", "x has a minus sign"
+
+    def forward(b, x):
+        return x < 0 if x.dtype.kind in "biu" else b.xp.signbit(x)
+
+
 eq, ne, lt, le, gt, ge = (function(op) for op in (Eq, Ne, Lt, Le, Gt, Ge))
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = (
     function(op) for op in (BitwiseAnd, BitwiseOr, BitwiseXor, BitwiseNot)
@@ -138,13 +182,40 @@ bitwise_and, bitwise_or, bitwise_xor, bitwise_not = (
 logical_and, logical_or, logical_xor, logical_not = (
     function(op) for op in (LogicalAnd, LogicalOr, LogicalXor, LogicalNot)
 )
-isnan, isinf, isfinite = (function(op) for op in (Isnan, Isinf, Isfinite))
+bitwise_left_shift, bitwise_right_shift = function(BitwiseLeftShift), function(BitwiseRightShift)
+isnan, isinf, isfinite, signbit = (function(op) for op in (Isnan, Isinf, Isfinite, Signbit))
+not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
-def isclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False):
-    """|input - other| <= atol + rtol |other|, elementwise; equal infinities are close, nan only if equal_nan."""
-    close = (input == other) | ((input - other).abs() <= atol + rtol * other.abs()) & isfinite(other)
-    return close | (isnan(input) & isnan(other)) if equal_nan else close
+def isposinf(input) -> Tensor:
+    """Whether each element is +infinity."""
+    return Eq.apply(only_tensor("isposinf", input), math.inf)
+
+
+def isneginf(input) -> Tensor:
+    """Whether each element is -infinity."""
+    return Eq.apply(only_tensor("isneginf", input), -math.inf)
+
+
+def isreal(input) -> Tensor:
+    """True everywhere: tensorlite has real numbers only."""
+    xp = only_tensor("isreal", input).device.backend.xp
+    return wrap(xp.ones(input.array.shape, dtype=bool), input.device)
+
+
+def isclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False) -> Tensor:
+    """|input - other| <= atol + rtol |other|, elementwise; equal infinities are close, nan only if equal_nan.
+
+    Raises ArgumentError for a negative rtol or atol.
+    """
+    if rtol < 0 or atol < 0:
+        raise errors.ArgumentError(f"isclose: rtol and atol must not be negative, got rtol {rtol}, atol {atol}")
+    x, y = (only_tensor("isclose", v).detach() for v in (input, other))
+    x, y = (
+        v if v.dtype.is_floating_point else cast(v, dtypes.float64) for v in (x, y)
+    )  # differences of uint8 wrap around
+    close = (x == y) | ((x - y).abs() <= atol + rtol * y.abs()) & isfinite(y)
+    return close | (isnan(x) & isnan(y)) if equal_nan else close
 
 
 def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:

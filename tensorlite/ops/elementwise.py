@@ -1,6 +1,7 @@
-"""Elementwise operations with gradients: arithmetic, powers, exponentials, trigonometry, steps.
+"""Arithmetic, elementwise: sums, products, quotients with their remainders, powers, maxima; and `function`, the maker of functions.
 
-Each class is the whole truth about its op: formula, local derivative, forward, and one rule for each input.
+Each class is the whole truth about its op: formula, local derivative, forward, and one rule for each input. Functions of
+one number stand in functions.py, rounding and signs in steps.py, special functions in special.py.
 """
 
 import math
@@ -8,18 +9,18 @@ from collections.abc import Callable
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Elementwise
-from tensorlite.tensor import Tensor
+from tensorlite.op import Elementwise, Op, as_operand
+from tensorlite.ops.convert import cast
+from tensorlite.tensor import Tensor, wrap
 
 __all__ = [
-    "abs", "absolute", "add", "ceil", "cos", "div", "divide", "erf", "exp", "expm1", "floor", "floor_divide", "log",
-    "log10", "log1p", "log2", "maximum", "minimum", "mul", "multiply", "neg", "negative", "pow", "reciprocal",
-    "relu", "remainder", "round", "rsqrt", "sigmoid", "sign", "sin", "sqrt", "square", "sub", "subtract", "tan",
-    "tanh", "true_divide",
+    "abs", "absolute", "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmax", "fmin", "fmod",
+    "lerp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow", "reciprocal", "remainder", "rsub",
+    "square", "sub", "subtract", "true_divide",
 ]  # fmt: skip
 
 
-# ---------------------------------------------------------------- arithmetic
+# ---------------------------------------------------------------- sums, products, powers
 class Add(Elementwise):
     name, formula, local = "add", "x + y", ("1", "1")
     lends = True
@@ -82,7 +83,9 @@ def _pow_base(m, g, x, y):
 
 def _pow_exponent(m, g, x, y, out):
     if not hasattr(x, "dtype"):
-        return g * out * math.log(x) if x > 0 else g * (0.0 if x == 0 else math.nan) * out
+        if x == 0:
+            return g * out * m.where(y >= 0, 0.0, -math.inf)
+        return g * out * (math.log(x) if x > 0 else math.nan)
     flat = (x == 0) * (y >= 0)
     return g * m.where(flat, 0.0, out * m.log(m.where(flat, 1.0, x)))
 
@@ -123,107 +126,14 @@ class Abs(Elementwise):
     rules = lambda m, g, x: g * m.sign(x)  # noqa: E731
 
 
-class Maximum(Elementwise):
-    """Where x = y the gradient is shared evenly."""
-
-    name, formula, local = "maximum", "max(x, y)", ("1 where x > y, 1/2 where x = y", "1 where y > x, 1/2 where x = y")
-
-    def forward(b, x, y):
-        return b.xp.maximum(x, y)
-
-    rules = (
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * (x > y)),
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * (x < y)),
-    )
-
-
-class Minimum(Elementwise):
-    """Where x = y the gradient is shared evenly."""
-
-    name, formula, local = "minimum", "min(x, y)", ("1 where x < y, 1/2 where x = y", "1 where y < x, 1/2 where x = y")
-
-    def forward(b, x, y):
-        return b.xp.minimum(x, y)
-
-    rules = (
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * (x < y)),
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * (x > y)),
-    )
-
-
-# ---------------------------------------------------------------- exponentials, powers, trigonometry
-class Exp(Elementwise):
-    name, formula, local, floats = "exp", "e^x", "out", True
+class Square(Elementwise):
+    name, formula, local = "square", "x^2", "2 x"
 
     def forward(b, x):
-        return b.xp.exp(x)
+        x = x.astype(b.xp.int64) if x.dtype == bool else x
+        return x * x
 
-    rules = lambda m, g, out: g * out  # noqa: E731
-
-
-class Expm1(Elementwise):
-    name, formula, local, floats = "expm1", "e^x - 1", "out + 1", True
-
-    def forward(b, x):
-        return b.xp.expm1(x)
-
-    rules = lambda m, g, out: g * (out + 1)  # noqa: E731
-
-
-class Log(Elementwise):
-    name, formula, local, floats = "log", "ln x", "1 / x", True
-
-    def forward(b, x):
-        return b.xp.log(x)
-
-    rules = lambda m, g, x: g / x  # noqa: E731
-
-
-class Log1p(Elementwise):
-    name, formula, local, floats = "log1p", "ln(1 + x)", "1 / (1 + x)", True
-
-    def forward(b, x):
-        return b.xp.log1p(x)
-
-    rules = lambda m, g, x: g / (1 + x)  # noqa: E731
-
-
-class Log2(Elementwise):
-    name, formula, local, floats = "log2", "log2 x", "1 / (x ln 2)", True
-
-    def forward(b, x):
-        return b.xp.log2(x)
-
-    rules = lambda m, g, x: g / (x * math.log(2))  # noqa: E731
-
-
-class Log10(Elementwise):
-    name, formula, local, floats = "log10", "log10 x", "1 / (x ln 10)", True
-
-    def forward(b, x):
-        return b.xp.log10(x)
-
-    rules = lambda m, g, x: g / (x * math.log(10))  # noqa: E731
-
-
-class Sqrt(Elementwise):
-    """The slope at 0 is inf, as the limit is."""
-
-    name, formula, local, floats = "sqrt", "x^(1/2)", "1 / (2 out)", True
-
-    def forward(b, x):
-        return b.xp.sqrt(x)
-
-    rules = lambda m, g, out: g / (2 * out)  # noqa: E731
-
-
-class Rsqrt(Elementwise):
-    name, formula, local, floats = "rsqrt", "x^(-1/2)", "-out^3 / 2", True
-
-    def forward(b, x):
-        return 1 / b.xp.sqrt(x)
-
-    rules = lambda m, g, out: g * (-0.5 * out * out * out)  # noqa: E731
+    rules = lambda m, g, x: g * (2 * x)  # noqa: E731
 
 
 class Reciprocal(Elementwise):
@@ -235,122 +145,24 @@ class Reciprocal(Elementwise):
     rules = lambda m, g, out: -g * (out * out)  # noqa: E731
 
 
-class Square(Elementwise):
-    name, formula, local = "square", "x^2", "2 x"
-
-    def forward(b, x):
-        return x * x
-
-    rules = lambda m, g, x: g * (2 * x)  # noqa: E731
-
-
-class Sin(Elementwise):
-    name, formula, local, floats = "sin", "sin x", "cos x", True
-
-    def forward(b, x):
-        return b.xp.sin(x)
-
-    rules = lambda m, g, x: g * m.cos(x)  # noqa: E731
-
-
-class Cos(Elementwise):
-    name, formula, local, floats = "cos", "cos x", "-sin x", True
-
-    def forward(b, x):
-        return b.xp.cos(x)
-
-    rules = lambda m, g, x: -g * m.sin(x)  # noqa: E731
-
-
-class Tan(Elementwise):
-    name, formula, local, floats = "tan", "tan x", "1 + out^2", True
-
-    def forward(b, x):
-        return b.xp.tan(x)
-
-    rules = lambda m, g, out: g * (1 + out * out)  # noqa: E731
-
-
-class Tanh(Elementwise):
-    name, formula, local, floats = "tanh", "tanh x", "1 - out^2", True
-
-    def forward(b, x):
-        return b.xp.tanh(x)
-
-    rules = lambda m, g, out: g * (1 - out * out)  # noqa: E731
-
-
-class Sigmoid(Elementwise):
-    name, formula, local, floats = "sigmoid", "1 / (1 + e^-x)", "out (1 - out)", True
-
-    def forward(b, x):
-        return 1 / (1 + b.xp.exp(-x))
-
-    rules = lambda m, g, out: g * (out * (1 - out))  # noqa: E731
-
-
-class Erf(Elementwise):
-    name, formula, local, floats = "erf", "2/sqrt(pi) int_0^x e^-t^2 dt", "2/sqrt(pi) e^-x^2", True
-
-    def forward(b, x):
-        return b.erf(x)
-
-    rules = lambda m, g, x: g * (2 / math.sqrt(math.pi) * m.exp(-x * x))  # noqa: E731
-
-
-class Relu(Elementwise):
-    """The slope at 0 is chosen as 0."""
-
-    name, formula, local = "relu", "max(x, 0)", "1 where x > 0"
-
-    def forward(b, x):
-        return b.xp.maximum(x, 0)
-
-    rules = lambda m, g, out: g * (out > 0)  # noqa: E731
-
-
-# ---------------------------------------------------------------- steps: no gradient flows
-class Sign(Elementwise):
-    name, formula, local = "sign", "sign x", "0"
-
-    def forward(b, x):
-        return b.xp.sign(x)
-
-    rules = lambda m, g: g * 0.0  # noqa: E731
-
-
-class Floor(Elementwise):
-    name, formula, local = "floor", "floor x", "0"
-
-    def forward(b, x):
-        return x.copy() if x.dtype.kind in "biu" else b.xp.floor(x)  # integers keep their dtype
-
-    rules = lambda m, g: g * 0.0  # noqa: E731
-
-
-class Ceil(Elementwise):
-    name, formula, local = "ceil", "ceil x", "0"
-
-    def forward(b, x):
-        return x.copy() if x.dtype.kind in "biu" else b.xp.ceil(x)  # integers keep their dtype
-
-    rules = lambda m, g: g * 0.0  # noqa: E731
-
-
-class Round(Elementwise):
-    name, formula, local = "round", "round x, half to even", "0"
-
-    def forward(b, x):
-        return x.copy() if x.dtype.kind in "biu" else b.xp.rint(x)  # integers keep their dtype
-
-    rules = lambda m, g: g * 0.0  # noqa: E731
-
-
+# ---------------------------------------------------------------- quotients in whole numbers
 class FloorDivide(Elementwise):
     name, formula, local = "floor_divide", "floor(x / y)", ("0", "0")
 
     def forward(b, x, y):
         return _quotient(x // y, x, y)
+
+    rules = (lambda m, g: g * 0.0, lambda m, g: g * 0.0)
+
+
+class DivTrunc(Elementwise):
+    name, formula, local = "div_trunc", "trunc(x / y)", ("0", "0")
+
+    def forward(b, x, y):
+        if getattr(x, "dtype", getattr(y, "dtype", None)).kind not in "biu":
+            return b.xp.trunc(x / y)
+        q = _quotient(x // y, x, y)  # rounded down: one more where that is not towards 0
+        return (q + ((q * y != x) & ((x < 0) != (y < 0)))).astype(q.dtype, copy=False)
 
     rules = (lambda m, g: g * 0.0, lambda m, g: g * 0.0)
 
@@ -365,7 +177,89 @@ class Remainder(Elementwise):
     rules = (lambda m, g: g, lambda m, g, x, y: -g * (x // y))
 
 
-# ---------------------------------------------------------------- public functions with more than operands
+class Fmod(Elementwise):
+    """The remainder has the sign of x."""
+
+    name, formula, local = "fmod", "x - y trunc(x / y)", ("1", "-trunc(x / y)")
+    lends = True
+
+    def forward(b, x, y):
+        return _quotient(b.xp.fmod(x, y), x, y)
+
+    rules = (lambda m, g: g, lambda m, g, x, y: -g * m.trunc(x / y))
+
+
+# ---------------------------------------------------------------- maxima and mixtures
+class Maximum(Elementwise):
+    """Where x = y the gradient is shared evenly."""
+
+    name, formula, local = "maximum", "max(x, y)", ("1 where x > y, 1/2 where x = y", "1 where y > x, 1/2 where x = y")
+
+    def forward(b, x, y):
+        return b.xp.maximum(x, y)
+
+    rules = (
+        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x < y)),
+        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x > y)),
+    )
+
+
+class Minimum(Elementwise):
+    """Where x = y the gradient is shared evenly."""
+
+    name, formula, local = "minimum", "min(x, y)", ("1 where x < y, 1/2 where x = y", "1 where y < x, 1/2 where x = y")
+
+    def forward(b, x, y):
+        return b.xp.minimum(x, y)
+
+    rules = (
+        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x > y)),
+        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x < y)),
+    )
+
+
+class Fmax(Elementwise):
+    """A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
+
+    name, formula, local = "fmax", "max(x, y), not nan", ("1 where x >= y", "1 where y > x")
+
+    def forward(b, x, y):
+        return b.xp.fmax(x, y)
+
+    rules = (
+        lambda m, g, x, y: m.where((x >= y) | (y != y), g, 0.0),
+        lambda m, g, x, y: m.where((x >= y) | (y != y), 0.0, g),
+    )
+
+
+class Fmin(Elementwise):
+    """A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
+
+    name, formula, local = "fmin", "min(x, y), not nan", ("1 where x <= y", "1 where y < x")
+
+    def forward(b, x, y):
+        return b.xp.fmin(x, y)
+
+    rules = (
+        lambda m, g, x, y: m.where((x <= y) | (y != y), g, 0.0),
+        lambda m, g, x, y: m.where((x <= y) | (y != y), 0.0, g),
+    )
+
+
+class Lerp(Op):
+    """Exactly x at w = 0 and exactly y at w = 1."""
+
+    name, formula, local = "lerp", "x + w (y - x)", ("1 - w", "w", "y - x")
+
+    def forward(b, x, y, w):
+        if not hasattr(w, "dtype"):
+            return x + w * (y - x) if w < 0.5 else y - (y - x) * (1 - w)
+        return b.xp.where(w < 0.5, x + w * (y - x), y - (y - x) * (1 - w))
+
+    rules = (lambda m, g, w: g * (1 - w), lambda m, g, w: g * w, lambda m, g, x, y: g * (y - x))
+
+
+# ---------------------------------------------------------------- public functions
 def function(op, doc="") -> Callable[..., Tensor]:
     """The public function of an elementwise op, with a docstring made from its declaration."""
     one = len(op.inputs) == 1
@@ -387,38 +281,147 @@ def function(op, doc="") -> Callable[..., Tensor]:
     return f
 
 
+def constant(like, value, dtype) -> Tensor:
+    """A 0-d tensor of `value` on the device of `like`."""
+    return wrap(like.device.backend.xp.full((), value, dtype=dtype.dtype), like.device)
+
+
+def only_tensor(name, x):
+    """x, which must be a tensor."""
+    if not isinstance(x, Tensor):
+        raise errors.DTypeError(f"{name}: a tensor is needed, not {type(x).__name__}; make one, e.g. tl.tensor(...)")
+    return x
+
+
+def _scaled(name, other, factor):
+    """factor * other, for the alpha of add and sub."""
+    if factor == 1:
+        return other
+    if isinstance(factor, float) and isinstance(other, Tensor) and other.dtype.category < 2:
+        raise errors.DTypeError(
+            f"{name}: alpha must be an integer where integers are added, not {factor}; use x.float(): other "
+            f"{errors.describe(other)}"
+        )
+    return Mul.apply(other, factor)
+
+
 def add(input, other, *, alpha=1) -> Tensor:
-    """input + alpha * other, with broadcasting."""
-    return Add.apply(input, other if alpha == 1 else Mul.apply(other, alpha))
+    """input + alpha * other, with broadcasting.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.add(tl.tensor([1, 2]), tl.tensor([10, 20]), alpha=2)
+        tensor([21, 42])
+    """
+    return Add.apply(input, _scaled("add", other, alpha))
 
 
 def sub(input, other, *, alpha=1) -> Tensor:
     """input - alpha * other, with broadcasting."""
-    return Sub.apply(input, other if alpha == 1 else Mul.apply(other, alpha))
+    return Sub.apply(input, _scaled("sub", other, alpha))
+
+
+def rsub(input, other, *, alpha=1) -> Tensor:
+    """other - alpha * input, with broadcasting."""
+    return Sub.apply(other, _scaled("rsub", input, alpha))
 
 
 def div(input, other, *, rounding_mode=None) -> Tensor:
     """input / other, with broadcasting; integers divide to floating point.
 
-    rounding_mode: None (true division), "floor", or "trunc" (towards zero).
+    rounding_mode: None (true division), "floor" (down), or "trunc" (towards zero); the last two keep integers.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.div(tl.tensor([7, -7]), 2, rounding_mode="trunc"), tl.div(tl.tensor([7, -7]), 2, rounding_mode="floor")
+        (tensor([ 3, -3]), tensor([ 3, -4]))
     """
     if rounding_mode is None:
         return Div.apply(input, other)
     if rounding_mode == "floor":
         return FloorDivide.apply(input, other)
     if rounding_mode == "trunc":
-        q = Div.apply(input, other)
-        q = Sign.apply(q) * Floor.apply(Abs.apply(q))
-        return q.to(dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (input, other)]))
+        return DivTrunc.apply(input, other)
     raise errors.ArgumentError(f"div: rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
 
 
-mul, pow, maximum, minimum = (function(op) for op in (Mul, Pow, Maximum, Minimum))
-floor_divide, remainder = (function(op) for op in (FloorDivide, Remainder))
-neg, abs, exp, expm1, log, log1p, log2, log10, sqrt, rsqrt, reciprocal, square = (
-    function(op) for op in (Neg, Abs, Exp, Expm1, Log, Log1p, Log2, Log10, Sqrt, Rsqrt, Reciprocal, Square)
-)
+def pow(input, exponent) -> Tensor:
+    """input ** exponent, with broadcasting; either may be a number. 0 ** 0 is 1. Slopes y x^(y-1) and x^y log x, 0 where
+    y = 0 and where x = 0 < y.
+
+    Raises ArgumentError for negative powers of integers.
+    """
+    return Pow.apply(input, exponent)
+
+
+def float_power(input, exponent) -> Tensor:
+    """input ** exponent in float64, whatever the dtypes are."""
+    x, y = (cast(v, dtypes.float64) if isinstance(v, Tensor) else v for v in (input, exponent))
+    return Pow.apply(x, y)
+
+
+def positive(input) -> Tensor:
+    """input itself. Raises DTypeError for bools."""
+    if only_tensor("positive", input).dtype.category == 0:
+        raise errors.DTypeError(
+            f"positive: a bool tensor has no sign; convert it first, e.g. x.int(): x {errors.describe(input)}"
+        )
+    return input
+
+
+def _in_one_dtype(name, **tensors):
+    """The tensors cast to the dtype that they have together."""
+    for key, v in tensors.items():
+        only_tensor(f"{name}: {key}", v)
+    dtype = dtypes.result_type(*[v.array for v in tensors.values()])
+    return dtype, [cast(v, dtype) for v in tensors.values()]
+
+
+def addcmul(input, tensor1, tensor2, *, value=1) -> Tensor:
+    """input + value * tensor1 * tensor2, with broadcasting. Raises DTypeError for a fractional value with integers."""
+    dtype, (x, y, z) = _in_one_dtype("addcmul", input=input, tensor1=tensor1, tensor2=tensor2)
+    if isinstance(value, float) and dtype.category < 2:
+        raise errors.DTypeError(
+            f"addcmul: value must be an integer for {dtype.name} tensors, not {value}; use x.float()"
+        )
+    return Add.apply(x, Mul.apply(y if value == 1 else Mul.apply(y, value), z))
+
+
+def addcdiv(input, tensor1, tensor2, *, value=1) -> Tensor:
+    """input + value * tensor1 / tensor2, with broadcasting. Raises DTypeError where integers would be divided."""
+    _, (x, y, z) = _in_one_dtype("addcdiv", input=input, tensor1=tensor1, tensor2=tensor2)
+    if tensor1.dtype.category < 2 and tensor2.dtype.category < 2:
+        raise errors.DTypeError(
+            "addcdiv: tensor1 and tensor2 are both integers; convert one first, e.g. tensor1.float(): "
+            f"tensor1 {errors.describe(tensor1)}, tensor2 {errors.describe(tensor2)}"
+        )
+    return Add.apply(x, Div.apply(y if value == 1 else Mul.apply(y, value), z))
+
+
+def lerp(input, end, weight) -> Tensor:
+    """input + weight * (end - input): from input at weight 0 to end at weight 1. weight is a number or a tensor.
+
+    Raises DTypeError for integers, or where the dtypes differ.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.lerp(tl.tensor([0.0, 10.0]), tl.tensor([1.0, 20.0]), 0.5)
+        tensor([ 0.5, 15.0])
+    """
+    only_tensor("lerp", input), only_tensor("lerp: end", end)
+    for key, v in (("end", end), ("weight", weight)):
+        if isinstance(v, Tensor) and v.dtype is not input.dtype and (v is end or v.ndim):
+            raise errors.DTypeError(
+                f"lerp: {key} must have input's dtype {input.dtype.name}, not {v.dtype.name}; use {key}.to(input.dtype)"
+            )
+    if not input.dtype.is_floating_point:
+        raise errors.DTypeError(f"lerp: input must be floating point, use x.float(): input {errors.describe(input)}")
+    weight = as_operand(Lerp, weight)
+    dtype = dtypes.result_type(*[v.array for v in (input, end, weight) if isinstance(v, Tensor)])
+    return Lerp.apply(*[cast(v, dtype) if isinstance(v, Tensor) else v for v in (input, end, weight)])
+
+
+mul, maximum, minimum, fmax, fmin = (function(op) for op in (Mul, Maximum, Minimum, Fmax, Fmin))
+floor_divide, remainder, fmod = (function(op) for op in (FloorDivide, Remainder, Fmod))
+neg, abs, square, reciprocal = (function(op) for op in (Neg, Abs, Square, Reciprocal))
 subtract, multiply, divide, true_divide, negative, absolute = sub, mul, div, div, neg, abs
-sin, cos, tan, tanh, sigmoid, erf, relu, sign, floor, ceil, round = (
-    function(op) for op in (Sin, Cos, Tan, Tanh, Sigmoid, Erf, Relu, Sign, Floor, Ceil, Round)
-)

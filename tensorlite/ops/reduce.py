@@ -1,30 +1,88 @@
-"""Reductions: sums, means, variances, extremes, and where the extremes are. The public functions take PyTorch's arguments."""
+"""Reductions: sums, means, products, norms, logsumexp, all, any. The public functions take PyTorch's arguments.
 
-import collections
+Maxima stand in extreme.py, variances and medians in statistics.py, running sums in scan.py.
+"""
+
+import math
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.op import Op
 from tensorlite.ops import dims
+from tensorlite.ops.compare import ne
 from tensorlite.ops.convert import cast
 from tensorlite.tensor import Tensor
 
-__all__ = ["all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
+__all__ = ["all", "any", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "norm", "prod", "sum"]
 
 
-def _spread(m, g, shape, dim):
+# ---------------------------------------------------------------- what reductions have in common
+def wide(b, x):
+    """16-bit floats as float32, in which they are summed; all else as it is."""
+    return x.astype(b.xp.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+
+
+def back(y, x):
+    """A result that was computed from wide(x), in the dtype of x."""
+    return y if y.dtype is x.dtype else y.astype(x.dtype)
+
+
+def spread(m, g, shape, dim):
     """A reduced gradient, repeated over the dimensions that were summed."""
     return m.expand(m.reshape(g, shape=dims.kept(shape, dim)), shape=shape)
 
 
+def shared(m, g, hit, k, dim):
+    """A reduced gradient, shared evenly among the elements where `hit`; k is the shape with keepdim."""
+    hit = m.cast(hit, dtype=g.dtype)
+    return m.reshape(g, shape=k) * hit / m.sum(hit, dim=dim, keepdim=True)
+
+
+def axis(kw, dim, keepdim):
+    """NumPy's names axis and keepdims beside PyTorch's."""
+    if kw:
+        dim, keepdim = kw.pop("axis", dim), kw.pop("keepdims", keepdim)
+        if kw:
+            raise TypeError(f"unexpected keyword argument {next(iter(kw))!r}")
+    return dim, keepdim
+
+
+def need_tensor(name, x):
+    """Refuse what is no tensor."""
+    if not isinstance(x, Tensor):
+        raise errors.DTypeError(f"{name}: a Tensor is needed, not {type(x).__name__}")
+
+
+def need_float(name, x):
+    """Refuse integers and bools."""
+    need_tensor(name, x)
+    if not x.dtype.is_floating_point:
+        raise errors.DTypeError(f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()")
+
+
+def need_elements(name, x, over):
+    """No extreme without elements: a dimension of size 0 may only be one that is not reduced."""
+    if 0 in [x.shape[d] for d in over]:
+        raise errors.ShapeError(f"{name}: the tensor is empty, {errors.describe(x)}")
+
+
+def summand(name, input, dtype):
+    """The input in the dtype of its sum: the one asked for; else int64 for integers and bools."""
+    need_tensor(name, input)
+    if dtype is None and input.dtype.category < 2:
+        dtype = dtypes.int64
+    return input if dtype is None else cast(input, dtype)
+
+
+# ---------------------------------------------------------------- the operations
 class Sum(Op):
     name, formula, local = "sum", "sum of x over dim", "1, repeated over dim"
     lends, extras = True, ("shape",)
 
     def forward(b, x, *, dim, keepdim):
-        return x.sum(axis=dim, keepdims=keepdim), (x.shape,)
+        return back(wide(b, x).sum(axis=dim, keepdims=keepdim), x), (x.shape,)
 
-    rules = lambda m, g, shape, dim: _spread(m, g, shape, dim)  # noqa: E731
+    rules = lambda m, g, shape, dim: spread(m, g, shape, dim)  # noqa: E731
 
 
 class SumTo(Op):
@@ -45,61 +103,31 @@ class Mean(Op):
     lends, extras = True, ("shape", "n")
 
     def forward(b, x, *, dim, keepdim):
-        y = x.mean(axis=dim, keepdims=keepdim)
+        y = back(wide(b, x).mean(axis=dim, keepdims=keepdim), x)
         return y, (x.shape, x.size // y.size if y.size else 1)
 
-    rules = lambda m, g, shape, n, dim: _spread(m, g / n, shape, dim)  # noqa: E731
+    rules = lambda m, g, shape, n, dim: spread(m, g / n, shape, dim)  # noqa: E731
 
 
-class Var(Op):
-    name, formula, local = "var", "sum of (x - mean)^2 over dim / (n - correction)", "2 (x - mean) / (n - correction)"
-    extras = ("shape", "scale")
+class Prod(Op):
+    """The product of the others is the running product from the left times the one from the right, each without the
+    element itself: nothing is divided, so zeros are right at every order."""
 
-    def forward(b, x, *, dim, keepdim, correction):
-        n = 1
-        for d in dim:
-            n *= x.shape[d]
-        scale = 1 / (n - correction) if n > correction else float("nan")
-        centred = x - x.mean(axis=dim, keepdims=True)
-        return (centred * centred).sum(axis=dim, keepdims=keepdim) * b.number(scale, x.dtype), (x.shape, scale)
+    name, formula, local = "prod", "product of x along dim", "product of the others"
 
-    def _rule(m, g, x, shape, scale, dim):
-        return _spread(m, g, shape, dim) * ((x - m.mean(x, dim=dim, keepdim=True)) * (2 * scale))
+    def forward(b, x, *, dim, keepdim):
+        return back(wide(b, x).prod(axis=dim, keepdims=keepdim), x)
+
+    def _rule(m, g, x, dim):
+        left = m.shift(m.cumprod(x, dim=dim), n=1, dim=dim, fill=1.0)
+        right = m.shift(m.cumprod(m.flip(x, dims=(dim,)), dim=dim), n=1, dim=dim, fill=1.0)
+        return m.reshape(g, shape=dims.kept(x.shape, (dim,))) * (left * m.flip(right, dims=(dim,)))
 
     rules = _rule
 
 
-def _ties(m, g, x, out, dim):
-    """The gradient of an extreme, shared evenly among the elements that reach it."""
-    k = dims.kept(x.shape, dim)
-    hit = m.cast(x == m.reshape(out, shape=k), dtype=g.dtype)
-    return m.reshape(g, shape=k) * hit / m.sum(hit, dim=dim, keepdim=True)
-
-
-class Amax(Op):
-    """Ties share the gradient evenly, as in torch.amax."""
-
-    name, formula, local = "amax", "max of x over dim", "1 at the maximum (ties share)"
-
-    def forward(b, x, *, dim, keepdim):
-        return x.max(axis=dim, keepdims=keepdim)
-
-    rules = lambda m, g, x, out, dim: _ties(m, g, x, out, dim)  # noqa: E731
-
-
-class Amin(Op):
-    """Ties share the gradient evenly, as in torch.amin."""
-
-    name, formula, local = "amin", "min of x over dim", "1 at the minimum (ties share)"
-
-    def forward(b, x, *, dim, keepdim):
-        return x.min(axis=dim, keepdims=keepdim)
-
-    rules = lambda m, g, x, out, dim: _ties(m, g, x, out, dim)  # noqa: E731
-
-
 class Logsumexp(Op):
-    """Exact for large values too: the maximum is taken out first; a row of -inf gives -inf."""
+    """Exact for large values too: the maximum is taken out first; a row of -inf gives -inf, with gradient 0."""
 
     name, formula, local = "logsumexp", "ln sum e^x over dim", "e^(x - out)"
 
@@ -108,32 +136,60 @@ class Logsumexp(Op):
         if 0 in [x.shape[d] for d in dim]:  # the sum of nothing is 0
             shape = dims.kept(x.shape, dim) if keepdim else tuple(n for i, n in enumerate(x.shape) if i not in dim)
             return xp.full(shape, -xp.inf, dtype=x.dtype)
-        top = x.max(axis=dim, keepdims=True)
+        z = wide(b, x)
+        top = z.max(axis=dim, keepdims=True)
         top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-        y = xp.log(xp.exp(x - top).sum(axis=dim, keepdims=True)) + top
+        y = back(xp.log(xp.exp(z - top).sum(axis=dim, keepdims=True)) + top, x)
         return y if keepdim else y.reshape(tuple(n for i, n in enumerate(x.shape) if i not in dim))
 
     def _rule(m, g, x, out, dim):
         k = dims.kept(x.shape, dim)
+        out = m.where(out == -math.inf, 0.0, out)  # e^(-inf - 0) is 0, where e^(-inf + inf) would be nan
         return m.reshape(g, shape=k) * m.exp(x - m.reshape(out, shape=k))
 
     rules = _rule
 
 
-class Argmax(Op):
-    name, formula = "argmax", "index of the maximum of x along dim"
+class VectorNorm(Op):
+    """At 0 the gradient is chosen as 0, for every p; ties of p = inf share evenly. p = 0 counts what is not 0."""
 
-    def forward(b, x, *, dim, keepdim):
-        y = b.xp.argmax(x, axis=dim)
-        return b.xp.expand_dims(y, dim) if keepdim else y
+    name, formula = "norm", "(sum of |x|^p over dim)^(1/p)"
+    local = "sign(x) (|x| / out)^(p - 1)"
 
+    def forward(b, x, *, p, dim, keepdim):
+        xp, how = b.xp, {"axis": dim, "keepdims": keepdim}
+        z = wide(b, x)
+        if p == 2:
+            y = xp.sqrt((z * z).sum(**how))
+        elif p == 0:
+            y = (z != 0).sum(**how)
+        elif p in (math.inf, -math.inf):
+            y = xp.abs(z).max(**how) if p > 0 else xp.abs(z).min(**how)
+        elif p == 1:
+            y = xp.abs(z).sum(**how)
+        else:
+            y = (xp.abs(z) ** b.number(p, z.dtype)).sum(**how) ** b.number(1 / p, z.dtype)
+        return back(y, x)
 
-class Argmin(Op):
-    name, formula = "argmin", "index of the minimum of x along dim"
+    def _rule(m, g, x, out, p, dim):
+        k = dims.kept(x.shape, dim)
+        out = m.reshape(out, shape=k)
+        if p in (math.inf, -math.inf):
+            return m.sign(x) * shared(m, g, m.abs(x) == out, k, dim)
+        g = m.reshape(g, shape=k)
+        if p in (0, 1):
+            return m.sign(x) * (g * p)
+        flat = out == 0
+        g, out = m.where(flat, 0.0, g), m.where(flat, 1.0, out)
+        if p == 2:
+            return g * (x / out)
+        if p > 0 and p % 2 == 0:  # |x|^p is smooth at 0, at every order
+            return g * (x / out) ** (p - 1)
+        size = m.abs(x)
+        size = m.where(size == 0, 1.0, size)  # 0 to a negative power is inf; there sign(x) makes it 0
+        return g * m.sign(x) * (size / out) ** (p - 1)
 
-    def forward(b, x, *, dim, keepdim):
-        y = b.xp.argmin(x, axis=dim)
-        return b.xp.expand_dims(y, dim) if keepdim else y
+    rules = _rule
 
 
 class All(Op):
@@ -150,146 +206,150 @@ class Any(Op):
         return b.xp.any(x, axis=dim, keepdims=keepdim)
 
 
-def _axis(kw, dim, keepdim):
-    """NumPy's names axis and keepdims beside PyTorch's."""
-    if kw:
-        dim, keepdim = kw.pop("axis", dim), kw.pop("keepdims", keepdim)
-        if kw:
-            raise TypeError(f"unexpected keyword argument {next(iter(kw))!r}")
-    return dim, keepdim
-
-
+# ---------------------------------------------------------------- the public functions
 def sum(input, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
-    """The sum over `dim` (an int, a tuple, or None for all); integers are summed as int64."""
-    dim, keepdim = _axis(kw, dim, keepdim)
-    if dtype is None and input.dtype.category < 2:
-        dtype = dtypes.int64
-    input = input if dtype is None else cast(input, dtype)
+    """The sum over `dim` (an int, a tuple, or None for all); integers are summed as int64, 16-bit floats in float32.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.sum(tl.tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
+        tensor([3., 7.])
+    """
+    dim, keepdim = axis(kw, dim, keepdim)
+    input = summand("sum", input, dtype)
     return Sum.apply(input, dim=dims.several("sum", dim, input.ndim), keepdim=keepdim)
+
+
+def sum_to_size(input, *size) -> Tensor:
+    """The sum of input down to a shape that broadcasts to that of input: the inverse of expand.
+
+    Raises:
+        ShapeError: a size that is neither 1 nor that of input.
+    """
+    need_tensor("sum_to_size", input)
+    shape = dims.shape_of("sum_to_size", size)
+    lead = input.ndim - len(shape)
+    if lead < 0 or [n for n, m in zip(shape, input.shape[lead:], strict=True) if n not in (1, m)]:
+        raise errors.ShapeError(
+            f"sum_to_size: {tuple(shape)} does not broadcast to {errors.describe(input)}: each size must be 1 or equal"
+        )
+    return SumTo.apply(input, shape=shape)
 
 
 def mean(input, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
     """The mean over `dim` (an int, a tuple, or None for all). Raises DTypeError for integers."""
-    dim, keepdim = _axis(kw, dim, keepdim)
+    dim, keepdim = axis(kw, dim, keepdim)
+    need_tensor("mean", input)
     input = input if dtype is None else cast(input, dtype)
-    _need_float("mean", input)
+    need_float("mean", input)
     return Mean.apply(input, dim=dims.several("mean", dim, input.ndim), keepdim=keepdim)
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, **kw) -> Tensor:
-    """The variance over `dim`, divided by n - correction (1 unless given; `unbiased=False` is correction 0)."""
-    dim, keepdim = _axis(kw, dim, keepdim)
-    if isinstance(dim, bool):  # var(unbiased)
-        dim, unbiased = None, dim
-    if correction is None:
-        correction = 1 if unbiased is None else int(unbiased)
-    _need_float("var", input)
-    return Var.apply(input, dim=dims.several("var", dim, input.ndim), keepdim=keepdim, correction=correction)
+def prod(input, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
+    """The product of all elements, or along one `dim`; integers are multiplied as int64. The gradient is right where
+    elements are 0, and so are the higher ones.
 
-
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, **kw) -> Tensor:
-    """The square root of var, with its arguments. Where all elements are equal the gradient is chosen as 0."""
-    v = var(input, dim, unbiased, keepdim, correction=correction, **kw)
-    constant = v == 0
-    return v.masked_fill(constant, 1.0).sqrt().masked_fill(constant, 0.0)
-
-
-def amax(input, dim=(), keepdim=False, **kw) -> Tensor:
-    """The maximum over `dim`; ties share the gradient evenly."""
-    dim, keepdim = _axis(kw, dim, keepdim)
-    dim = dims.several("amax", dim, input.ndim)
-    _need_elements("amax", input, dim)
-    return Amax.apply(input, dim=dim, keepdim=keepdim)
-
-
-def amin(input, dim=(), keepdim=False, **kw) -> Tensor:
-    """The minimum over `dim`; ties share the gradient evenly."""
-    dim, keepdim = _axis(kw, dim, keepdim)
-    dim = dims.several("amin", dim, input.ndim)
-    _need_elements("amin", input, dim)
-    return Amin.apply(input, dim=dim, keepdim=keepdim)
-
-
-MinMax = {name: collections.namedtuple(name, "values indices") for name in ("max", "min")}
-
-
-def _extreme(name, elementwise, full, arg, input, dim, keepdim, kw):
-    dim, keepdim = _axis(kw, dim, keepdim)
-    if isinstance(dim, Tensor):
-        return elementwise(input, dim)
+    Example:
+        >>> import tensorlite as tl
+        >>> x = tl.tensor([2.0, 0.0, 5.0], requires_grad=True)
+        >>> x.prod().backward()
+        >>> x.grad
+        tensor([ 0., 10.,  0.])
+    """
+    dim, keepdim = axis(kw, dim, keepdim)
+    input = summand("prod", input, dtype)
     if dim is None:
-        return full(input)
-    from tensorlite.ops.index import TakeAlong
+        shape = (1,) * input.ndim if keepdim else ()
+        return Prod.apply(input.reshape(-1), dim=0, keepdim=False).reshape(shape)
+    x, dim = line("prod", input, dim)
+    return Prod.apply(x, dim=dim, keepdim=keepdim and input.ndim > 0)
 
+
+def line(name, input, dim):
+    """(input, dim) for an operation along one dimension: dim counted from 0, a 0-d tensor as one of a single element."""
+    need_tensor(name, input)
     dim = dims.one(name, dim, input.ndim)
-    indices = arg(input, dim, keepdim=True)
-    values = TakeAlong.apply(input, indices, dim=dim) if input.ndim else input.clone()
-    if not keepdim and input.ndim:
-        values, indices = values.squeeze(dim), indices.squeeze(dim)
-    return MinMax[name](values, indices)
-
-
-def max(input, dim=None, keepdim=False, **kw):
-    """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned; or, with a
-    tensor as second argument, the elementwise maximum."""
-    from tensorlite.ops.elementwise import maximum
-
-    return _extreme("max", maximum, amax, argmax, input, dim, keepdim, kw)
-
-
-def min(input, dim=None, keepdim=False, **kw):
-    """The minimum; forms as of max."""
-    from tensorlite.ops.elementwise import minimum
-
-    return _extreme("min", minimum, amin, argmin, input, dim, keepdim, kw)
-
-
-def _arg(op, input, dim, keepdim):
-    if dim is None:
-        _need_elements(op.name, input, range(input.ndim))
-        return op.apply(input.reshape(-1), dim=0, keepdim=False).reshape((1,) * input.ndim if keepdim else ())
-    dim = dims.one(op.name, dim, input.ndim)
-    if not input.ndim:
-        return op.apply(input.reshape(1), dim=0, keepdim=False)
-    _need_elements(op.name, input, (dim,))
-    return op.apply(input, dim=dim, keepdim=keepdim)
-
-
-def argmax(input, dim=None, keepdim=False, **kw) -> Tensor:
-    """The index of the (first) maximum along dim, or in the flattened tensor."""
-    return _arg(Argmax, input, *_axis(kw, dim, keepdim))
-
-
-def argmin(input, dim=None, keepdim=False, **kw) -> Tensor:
-    """The index of the (first) minimum along dim, or in the flattened tensor."""
-    return _arg(Argmin, input, *_axis(kw, dim, keepdim))
-
-
-def all(input, dim=None, keepdim=False, **kw) -> Tensor:
-    """Whether all elements over dim are true (not 0)."""
-    dim, keepdim = _axis(kw, dim, keepdim)
-    return All.apply(input, dim=dims.several("all", dim, input.ndim), keepdim=keepdim)
-
-
-def any(input, dim=None, keepdim=False, **kw) -> Tensor:
-    """Whether any element over dim is true (not 0)."""
-    dim, keepdim = _axis(kw, dim, keepdim)
-    return Any.apply(input, dim=dims.several("any", dim, input.ndim), keepdim=keepdim)
+    return (input if input.ndim else input.reshape(1)), dim
 
 
 def logsumexp(input, dim, keepdim=False, **kw) -> Tensor:
-    """ln sum exp(input) over dim, without overflow."""
-    dim, keepdim = _axis(kw, dim, keepdim)
+    """ln sum exp(input) over dim, without overflow. Rows of -inf give -inf, with gradient 0 (PyTorch: nan)."""
+    dim, keepdim = axis(kw, dim, keepdim)
+    need_tensor("logsumexp", input)
     input = input if input.dtype.is_floating_point else cast(input, dtypes.get_default_dtype())
     return Logsumexp.apply(input, dim=dims.several("logsumexp", dim, input.ndim), keepdim=keepdim)
 
 
-def _need_float(name, x):
-    if not x.dtype.is_floating_point:
-        raise errors.DTypeError(f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()")
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None, **kw) -> Tensor:
+    """(sum |input|^p)^(1/p) over `dim` (an int, a tuple, or None for all): the norm of a vector.
+
+    p: any number; 2 or "fro" is the Euclidean norm, inf the largest and -inf the smallest |x|, 0 the number of elements
+    that are not 0. The gradient at 0 is chosen as 0. For norms of matrices see tl.linalg.
+
+    Raises:
+        DTypeError: integers. ArgumentError: an unknown p. ShapeError: p < 0 or inf, of nothing.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.norm(tl.tensor([3.0, 4.0])), tl.norm(tl.tensor([3.0, -4.0]), p=1)
+        (tensor(5.), tensor(7.))
+    """
+    dim, keepdim = axis(kw, dim, keepdim)
+    if out is not None:
+        raise errors.ArgumentError("norm: out= is not supported; assign the result")
+    need_tensor("norm", input)
+    input = input if dtype is None else cast(input, dtype)
+    need_float("norm", input)
+    if p is None or p == "fro":
+        p = 2
+    if isinstance(p, Tensor):
+        p = p.item()
+    if isinstance(p, str) or not isinstance(p, (int, float)) or p != p:
+        raise errors.ArgumentError(
+            f"norm: p must be a number or 'fro', got {p!r}; for the nuclear norm use tl.linalg.matrix_norm"
+        )
+    dim = dims.several("norm", dim, input.ndim)
+    if p < 0 or p == math.inf:
+        need_elements("norm", input, dim)
+    return VectorNorm.apply(input, p=p, dim=dim, keepdim=keepdim)
 
 
-def _need_elements(name, x, over):
-    """No extreme without elements: a dimension of size 0 may only be one that is not reduced."""
-    if 0 in [x.shape[d] for d in over]:
-        raise errors.ShapeError(f"{name}: the tensor is empty, {errors.describe(x)}")
+def nansum(input, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
+    """The sum over `dim` with every nan counted as 0."""
+    need_tensor("nansum", input)
+    if input.dtype.is_floating_point:
+        input = input.masked_fill(input.isnan(), 0.0)
+    return sum(input, dim, keepdim, dtype=dtype, **kw)
+
+
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
+    """The mean over `dim` of what is not nan; nan where all is. Raises DTypeError for integers."""
+    dim, keepdim = axis(kw, dim, keepdim)
+    need_tensor("nanmean", input)
+    input = input if dtype is None else cast(input, dtype)
+    need_float("nanmean", input)
+    return nansum(input, dim, keepdim) / cast(sum(~input.isnan(), dim, keepdim), input.dtype)
+
+
+def _over(name, input, dim):
+    need_tensor(name, input)
+    return () if isinstance(dim, (tuple, list)) and not dim else dims.several(name, dim, input.ndim)
+
+
+def all(input, dim=None, keepdim=False, **kw) -> Tensor:
+    """Whether all elements over dim are true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    dim, keepdim = axis(kw, dim, keepdim)
+    return All.apply(input, dim=_over("all", input, dim), keepdim=keepdim)
+
+
+def any(input, dim=None, keepdim=False, **kw) -> Tensor:
+    """Whether any element over dim is true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    dim, keepdim = axis(kw, dim, keepdim)
+    return Any.apply(input, dim=_over("any", input, dim), keepdim=keepdim)
+
+
+def count_nonzero(input, dim=None) -> Tensor:
+    """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
+    need_tensor("count_nonzero", input)
+    dim = dims.several("count_nonzero", dim, input.ndim)
+    return Sum.apply(cast(ne(input, 0), dtypes.int64), dim=dim, keepdim=False)

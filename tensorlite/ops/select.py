@@ -4,10 +4,10 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.op import Op, as_operand
 from tensorlite.ops.convert import cast
-from tensorlite.ops.elementwise import Maximum, Minimum
-from tensorlite.tensor import Tensor, wrap
+from tensorlite.ops.elementwise import constant, only_tensor
+from tensorlite.tensor import Tensor
 
-__all__ = ["clamp", "clip", "masked_fill", "where"]
+__all__ = ["clamp", "clamp_max", "clamp_min", "clip", "masked_fill", "where"]
 
 
 class Where(Op):
@@ -39,6 +39,25 @@ class Clamp(Op):
     rules = _inside
 
 
+class ClampBetween(Op):
+    """Each bound is a tensor, a number or None. On a bound the gradient passes to x, as in PyTorch; where low > high to high."""
+
+    name, formula = "clamp_between", "min(max(x, low), high)"
+    local = ("1 where low <= x <= high", "1 where x < low < high", "1 where x > high or low > high")
+
+    def forward(b, x, low, high):
+        x = x if low is None else b.xp.maximum(x, low)
+        return x if high is None else b.xp.minimum(x, high)
+
+    def _low(m, g, x, low, high):
+        return m.where(x < low if high is None else (x < low) & (low < high), g, 0.0)
+
+    def _high(m, g, x, low, high):
+        return m.where(x > high if low is None else (x > high) | (high < low), g, 0.0)
+
+    rules = (Clamp.rules[0], _low, _high)
+
+
 def where(condition, input=None, other=None):
     """input where condition holds, else other; all three broadcast. With the condition alone: the indices where it holds."""
     if input is None and other is None:
@@ -49,14 +68,8 @@ def where(condition, input=None, other=None):
     dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
     x, y = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (x, y))
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        x = _constant(condition, x, dtype)
+        x = constant(condition, x, dtype)
     return Where.apply(condition, x, y)
-
-
-def _constant(like, value, dtype):
-    """A 0-d tensor of `value` on the device of `like`."""
-    b = like.device.backend
-    return wrap(b.xp.full((), value, dtype=dtype.dtype), like.device)
 
 
 def masked_fill(input, mask, value) -> Tensor:
@@ -75,14 +88,37 @@ def masked_fill(input, mask, value) -> Tensor:
 
 
 def clamp(input, min=None, max=None) -> Tensor:
-    """input limited to [min, max]; either bound may be None, a number, or a tensor that broadcasts."""
-    if min is None and max is None:
+    """input limited to [min, max]: min(max(input, low), high). Either bound may be None, a number, or a tensor that broadcasts.
+
+    Raises ArgumentError where both are None.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.clamp(tl.tensor([-2.0, 0.5, 2.0]), -1, 1)
+        tensor([-1.0,  0.5,  1.0])
+    """
+    only_tensor("clamp", input)
+    bounds = [v for v in (min, max) if v is not None]
+    if not bounds:
         raise errors.ArgumentError("clamp: at least one of min and max must be given")
-    if isinstance(min, Tensor) or isinstance(max, Tensor):
-        out = input if min is None else Maximum.apply(input, min)
-        return out if max is None else Minimum.apply(out, max)
-    numbers = [v for v in (min, max) if v is not None]
-    return Clamp.apply(cast(input, dtypes.result_type(input.array, *numbers)), low=min, high=max)
+    bounds = [as_operand(Clamp, v) for v in bounds]
+    dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (input, *bounds)])
+    x, low, high = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (input, min, max))
+    if not any(isinstance(v, Tensor) for v in bounds):
+        return Clamp.apply(x, low=low, high=high)
+    number = x.device.backend.number
+    low, high = (v if v is None or isinstance(v, Tensor) else number(v, dtype.dtype) for v in (low, high))
+    return ClampBetween.apply(x, low, high)
+
+
+def clamp_min(input, min) -> Tensor:
+    """input, but at least min (a number or a tensor)."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input, max) -> Tensor:
+    """input, but at most max (a number or a tensor)."""
+    return clamp(input, max=max)
 
 
 clip = clamp

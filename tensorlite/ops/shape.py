@@ -3,14 +3,16 @@
 import math
 
 from tensorlite import errors
+from tensorlite.backend import dtypes
 from tensorlite.op import Op, registry
-from tensorlite.ops import dims
+from tensorlite.ops.convert import cast
+from tensorlite.ops.dims import infer, one, several, shape_of
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "broadcast_to", "cat", "chunk", "concat", "concatenate", "flatten", "flip", "movedim", "narrow", "permute",
-    "reshape", "select", "split", "squeeze", "stack", "swapaxes", "swapdims", "t", "transpose", "tril", "triu",
-    "unbind", "unflatten", "unsqueeze",
+    "adjoint", "broadcast_to", "cat", "chunk", "concat", "concatenate", "flatten", "flip", "moveaxis", "movedim",
+    "narrow", "permute", "ravel", "reshape", "select", "split", "squeeze", "stack", "swapaxes", "swapdims", "t",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip
 
 
@@ -23,6 +25,15 @@ class Reshape(Op):
         return x.reshape(shape), (x.shape,)
 
     rules = lambda m, g, old: m.reshape(g, shape=old)  # noqa: E731
+
+
+class ViewDtype(Op):
+    """The bytes of x read as another dtype: no gradient, as in PyTorch."""
+
+    name, formula, view = "view_dtype", "the bytes of x as another dtype", True
+
+    def forward(b, x, *, dtype):
+        return x.view(dtype.dtype)
 
 
 class Permute(Op):
@@ -98,24 +109,53 @@ class Triu(Op):
     rules = lambda m, g, diagonal: m.triu(g, diagonal=diagonal)  # noqa: E731
 
 
-def reshape(input, *shape) -> Tensor:
-    """input with the same elements in another shape; one size may be -1. A view where the memory allows it."""
-    return Reshape.apply(input, shape=dims.infer("reshape", dims.shape_of("reshape", shape), input.array.size))
+def reshape(input, *sizes, shape=None) -> Tensor:
+    """input with the same elements in another shape: reshape(2, 3), reshape((2, 3)) or reshape(shape=(2, 3)).
+
+    One size may be -1: it is worked out from the others. A view where the memory allows it, else a copy.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.arange(6).reshape(2, -1)
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
+    """
+    sizes = shape_of("reshape", sizes if shape is None else (shape,))
+    return Reshape.apply(input, shape=infer("reshape", sizes, input.array.size))
 
 
 def view(input, *shape) -> Tensor:
-    """As reshape, but never a copy; also view(dtype) for a dtype of the same size is refused: use .to(dtype)."""
+    """As reshape, but never a copy. view(dtype) reads the same bytes as another dtype: the last dimension shrinks or grows
+    where the sizes of the dtypes differ, and no gradient passes.
+
+    Raises:
+        ShapeError: a shape that the elements do not fill, or one that would need a copy of a non-contiguous tensor; for a
+            dtype: a last dimension that is not contiguous or not divisible.
+    """
     if len(shape) == 1 and not hasattr(shape[0], "__index__") and not isinstance(shape[0], (tuple, list)):
-        raise errors.DTypeError(
-            "view: reinterpreting the bytes as another dtype is not supported; use .to(dtype) to convert"
-        )
-    sizes = dims.infer("view", dims.shape_of("view", shape), input.array.size)
+        return _view_dtype(input, dtypes.as_dtype(shape[0]))
+    sizes = infer("view", shape_of("view", shape), input.array.size)
     out = Reshape.apply(input, shape=sizes)
     if out.version is not input.version and input.array.size:
         raise errors.ShapeError(
             f"view: shape {sizes} needs a copy of this non-contiguous tensor {errors.describe(input)}; use reshape"
         )
     return out
+
+
+def _view_dtype(x, dtype):
+    old, new, a = x.array.itemsize, dtype.itemsize, x.array
+    if old != new:
+        fault = ""
+        if not x.ndim:
+            fault = "a 0-dimensional tensor can only be viewed as a dtype of the same size"
+        elif a.shape[-1] > 1 and a.strides[-1] != old:
+            fault = "the last dimension must be contiguous; call contiguous() first"
+        elif a.shape[-1] * old % new:
+            fault = f"the last dimension has {a.shape[-1] * old} bytes, which elements of {new} bytes do not fill"
+        if fault:
+            raise errors.ShapeError(f"view: {fault}: {errors.describe(x)} as {dtype.name}")
+    return ViewDtype.apply(x, dtype=dtype)
 
 
 def view_as(input, other) -> Tensor:
@@ -131,7 +171,7 @@ def reshape_as(input, other) -> Tensor:
 def flatten(input, start_dim=0, end_dim=-1) -> Tensor:
     """Join the dimensions start_dim..end_dim into one."""
     n = input.ndim
-    first, last = dims.one("flatten", start_dim, n), dims.one("flatten", end_dim, n)
+    first, last = one("flatten", start_dim, n), one("flatten", end_dim, n)
     if first > last:
         raise errors.ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if not n:
@@ -142,29 +182,36 @@ def flatten(input, start_dim=0, end_dim=-1) -> Tensor:
     return reshape(input, (*input.shape[:first], middle, *input.shape[last + 1 :]))
 
 
+def ravel(input) -> Tensor:
+    """All elements in one dimension; a view where the memory allows it."""
+    return reshape(input, -1) if input.array.size else reshape(input, 0)
+
+
 def unflatten(input, dim, sizes) -> Tensor:
     """Split dimension dim into `sizes` (one may be -1)."""
-    d = dims.one("unflatten", dim, input.ndim)
-    sizes = dims.infer("unflatten", dims.shape_of("unflatten", (sizes,)), input.shape[d])
+    d = _dim("unflatten", input, dim)
+    sizes = infer("unflatten", shape_of("unflatten", (sizes,)), input.shape[d])
     return reshape(input, (*input.shape[:d], *sizes, *input.shape[d + 1 :]))
 
 
-def squeeze(input, dim=None) -> Tensor:
-    """Without dimensions of size 1: all of them, or only `dim` (an int or a tuple) where it has size 1."""
-    which = dims.several("squeeze", dim, input.ndim) if dim != () else ()
+def squeeze(input, dim=None, *, axis=None) -> Tensor:
+    """Without dimensions of size 1: all of them, or only `dim` (an int or a tuple) where it has size 1. A view."""
+    dim = dim if axis is None else axis
+    which = several("squeeze", dim, input.ndim) if dim != () else ()
     return Reshape.apply(input, shape=tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in which))
 
 
-def unsqueeze(input, dim) -> Tensor:
-    """With a new dimension of size 1 at dim."""
-    d = dims.one("unsqueeze", dim, input.ndim + 1)
+def unsqueeze(input, dim=None, *, axis=None) -> Tensor:
+    """With a new dimension of size 1 at dim (-ndim - 1 to ndim). A view."""
+    dim = dim if axis is None else axis
+    d = one("unsqueeze", dim, input.ndim + 1)
     return Reshape.apply(input, shape=(*input.shape[:d], 1, *input.shape[d:]))
 
 
-def permute(input, *order) -> Tensor:
-    """The dimensions in another order: permute(2, 0, 1) or permute((2, 0, 1))."""
-    order = dims.shape_of("permute", order)
-    which = tuple(dims.one("permute", d, input.ndim) for d in order)
+def permute(input, *order, dims=None) -> Tensor:
+    """The dimensions in another order: permute(2, 0, 1), permute((2, 0, 1)) or permute(dims=(2, 0, 1)). A view."""
+    order = shape_of("permute", order if dims is None else (dims,))
+    which = tuple(one("permute", d, input.ndim) for d in order)
     if sorted(which) != list(range(input.ndim)):
         raise errors.ArgumentError(f"permute: {order} must name each of the {input.ndim} dimensions once")
     return Permute.apply(input, dims=which)
@@ -172,14 +219,26 @@ def permute(input, *order) -> Tensor:
 
 def transpose(input, dim0, dim1) -> Tensor:
     """The dimensions dim0 and dim1 swapped; a view."""
-    a, b = dims.one("transpose", dim0, input.ndim), dims.one("transpose", dim1, input.ndim)
+    a, b = one("transpose", dim0, input.ndim), one("transpose", dim1, input.ndim)
     order = list(range(input.ndim))
     if order:
         order[a], order[b] = order[b], order[a]
     return Permute.apply(input, dims=tuple(order))
 
 
-swapaxes = swapdims = transpose
+swapdims = transpose
+
+
+def swapaxes(input, axis0, axis1) -> Tensor:
+    """transpose, with NumPy's name."""
+    return transpose(input, axis0, axis1)
+
+
+def adjoint(input) -> Tensor:
+    """The last two dimensions swapped: of real numbers the adjoint is the transpose. Also x.mH, x.mT."""
+    if input.ndim == 1:
+        raise errors.ShapeError(f"adjoint: at least 2 dimensions are needed, got {errors.describe(input)}")
+    return transpose(input, -2, -1) if input.ndim else input
 
 
 def t(input) -> Tensor:
@@ -191,7 +250,7 @@ def t(input) -> Tensor:
 
 def movedim(input, source, destination) -> Tensor:
     """Dimensions moved to new places, the others keeping their order."""
-    source, destination = (dims.several("movedim", d, input.ndim) for d in (source, destination))
+    source, destination = (several("movedim", d, input.ndim) for d in (source, destination))
     if len(source) != len(destination):
         raise errors.ArgumentError(f"movedim: {len(source)} sources but {len(destination)} destinations")
     rest = [d for d in range(input.ndim) if d not in source]
@@ -200,9 +259,12 @@ def movedim(input, source, destination) -> Tensor:
     return Permute.apply(input, dims=tuple(rest))
 
 
-def expand(input, *sizes) -> Tensor:
-    """input repeated (without copying) to a larger shape; -1 keeps a size."""
-    sizes = dims.shape_of("expand", sizes)
+moveaxis = movedim
+
+
+def expand(input, *sizes, size=None) -> Tensor:
+    """input repeated (without copying) to a larger shape; -1 keeps a size. New dimensions come first."""
+    sizes = shape_of("expand", sizes if size is None else (size,))
     old = (1,) * (len(sizes) - input.ndim) + tuple(input.shape)
     new = tuple(o if n == -1 else n for n, o in zip(sizes, old, strict=False))
     if len(old) != len(new) or any(o not in (1, n) for n, o in zip(new, old, strict=True)):
@@ -220,24 +282,32 @@ def expand_as(input, other) -> Tensor:
 broadcast_to = expand
 
 
-def flip(input, *which) -> Tensor:
-    """input reversed along the given dimensions."""
-    return Flip.apply(input, dims=dims.several("flip", dims.shape_of("flip", which), input.ndim))
+def flip(input, *which, dims=None) -> Tensor:
+    """input reversed along the given dimensions: flip(0), flip(0, 1) or flip((0, 1)). A copy, as in PyTorch."""
+    which = shape_of("flip", which if dims is None else (dims,))
+    return Flip.apply(input, dims=several("flip", which, input.ndim) if which else ())
 
 
-def contiguous(input) -> Tensor:
-    """input itself if its memory is in order, else a copy that is."""
+def contiguous(input, *, memory_format=None) -> Tensor:
+    """input itself if its memory is in order, else a copy that is. memory_format is accepted without effect."""
     return input if input.array.flags.c_contiguous else registry["clone"].apply(input)
 
 
-def cat(tensors, dim=0) -> Tensor:
-    """The tensors joined along an existing dimension. Raises ShapeError naming the one that does not fit."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise errors.ArgumentError("cat: at least one tensor is needed")
+def cat(tensors, dim=0, *, axis=None) -> Tensor:
+    """The tensors joined along an existing dimension; their dtypes are promoted. Empty vectors (0,) are passed over.
+
+    Raises:
+        ShapeError: naming the first tensor that does not fit. ArgumentError: no tensors.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.cat([tl.ones(1, 2), tl.zeros(2, 2)]).shape
+        (3, 2)
+    """
+    tensors, dim = tensors_of("cat", tensors), dim if axis is None else axis
     full = [x for x in tensors if tuple(x.shape) != (0,)] or tensors[:1]  # PyTorch lets empty vectors pass
     first = full[0]
-    d = dims.one("cat", dim, first.ndim)
+    d = one("cat", dim, first.ndim)
     for i, x in enumerate(full):
         if x.ndim != first.ndim or any(
             a != b for j, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if j != d
@@ -248,45 +318,63 @@ def cat(tensors, dim=0) -> Tensor:
             )
     if not first.ndim:
         raise errors.ShapeError("cat: 0-dimensional tensors cannot be joined; use stack")
-    return Cat.apply(*_alike(full), dim=d)
+    return Cat.apply(*_alike(full, tensors), dim=d)
 
 
 concat = concatenate = cat
 
 
-def stack(tensors, dim=0) -> Tensor:
+def stack(tensors, dim=0, *, axis=None) -> Tensor:
     """The tensors, all of one shape, joined along a new dimension."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise errors.ArgumentError("stack: at least one tensor is needed")
+    tensors, dim = tensors_of("stack", tensors), dim if axis is None else axis
     for i, x in enumerate(tensors):
         if x.shape != tensors[0].shape:
             raise errors.ShapeError(
                 f"stack: tensor {i} has shape {tuple(x.shape)}, the first {tuple(tensors[0].shape)}; they must be equal"
             )
-    d = dims.one("stack", dim, tensors[0].ndim + 1)
-    return Cat.apply(*_alike([unsqueeze(x, d) for x in tensors]), dim=d)
+    d = one("stack", dim, tensors[0].ndim + 1)
+    return Cat.apply(*_alike([unsqueeze(x, d) for x in tensors], tensors), dim=d)
 
 
-def _alike(tensors):
-    """All in the promoted dtype."""
-    from tensorlite.backend import dtypes
-    from tensorlite.ops.convert import cast
+def tensors_of(op, tensors):
+    """The argument of cat and its kin as a tuple of at least one tensor."""
+    if isinstance(tensors, Tensor) and tensors.ndim:
+        return tuple(tensors)
+    if not isinstance(tensors, (tuple, list)) and not hasattr(tensors, "__next__"):
+        raise errors.DTypeError(f"{op}: a tuple or list of tensors is needed, not {type(tensors).__name__}")
+    tensors = tuple(tensors)
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise errors.DTypeError(f"{op}: item {i} is not a tensor but {type(x).__name__}")
+    if not tensors:
+        raise errors.ArgumentError(f"{op}: at least one tensor is needed")
+    return tensors
 
-    if all(x.array.dtype == tensors[0].array.dtype for x in tensors):
+
+def _alike(tensors, all_of_them):
+    """The tensors in the dtype that all together are promoted to (empty ones and those without dimensions count too)."""
+    if all(x.array.dtype == tensors[0].array.dtype for x in all_of_them):
         return tensors
-    dtype = dtypes.result_type(*[x.array for x in tensors])
+    dtype = dtypes.result_type(*[x.array for x in all_of_them])
     return [cast(x, dtype) for x in tensors]
+
+
+def _dim(op, x, dim):
+    """dim as an index, of a tensor that has dimensions."""
+    if not x.ndim:
+        raise errors.ShapeError(f"{op}: at least 1 dimension is needed, got a 0-dimensional tensor")
+    return one(op, dim, x.ndim)
 
 
 def split(tensor, split_size_or_sections, dim=0) -> tuple:
     """Views of equal pieces (the last may be smaller), or of pieces of the sizes given."""
-    d, how = dims.one("split", dim, tensor.ndim), split_size_or_sections
-    n = tensor.shape[d] if tensor.ndim else 1
+    d, how = _dim("split", tensor, dim), split_size_or_sections
+    n = tensor.shape[d]
     if hasattr(how, "__index__"):
-        if how <= 0:
+        how = how.__index__()
+        if how < 0 or (how == 0 and n):
             raise errors.ArgumentError(f"split: the size of a piece must be positive, got {how}")
-        how = [min(how, n - i) for i in range(0, n, how)] or [0]
+        how = [min(how, n - i) for i in range(0, n, how or 1)] or [0]
     if sum(how) != n:
         raise errors.ShapeError(f"split: the sizes {list(how)} add up to {sum(how)}, dimension {d} has {n}")
     pieces, start = [], 0
@@ -300,18 +388,19 @@ def chunk(input, chunks, dim=0) -> tuple:
     """At most `chunks` pieces of equal size (the last may be smaller)."""
     if chunks <= 0:
         raise errors.ArgumentError(f"chunk: the number of pieces must be positive, got {chunks}")
-    n = input.shape[dims.one("chunk", dim, input.ndim)]
-    return split(input, max(1, -(-n // chunks)), dim)
+    n = input.shape[_dim("chunk", input, dim)]
+    return split(input, -(-n // chunks) if n else [0] * chunks, dim)
 
 
-def unbind(input, dim=0) -> tuple:
-    """The slices along dim, each without it."""
-    return tuple(select(input, dim, i) for i in range(input.shape[dims.one("unbind", dim, input.ndim)]))
+def unbind(input, dim=0, *, axis=None) -> tuple:
+    """The slices along dim, each without it; views."""
+    dim = dim if axis is None else axis
+    return tuple(select(input, dim, i) for i in range(input.shape[_dim("unbind", input, dim)]))
 
 
 def narrow(input, dim, start, length) -> Tensor:
     """The view start..start+length of dimension dim."""
-    d = dims.one("narrow", dim, input.ndim)
+    d = _dim("narrow", input, dim)
     n = input.shape[d]
     if not -n <= start <= n or length < 0 or (start % n if start < 0 else start) + length > n:
         raise errors.IndexRangeError(f"narrow: {start} + {length} is outside of dimension {d} of size {n}")
@@ -321,7 +410,7 @@ def narrow(input, dim, start, length) -> Tensor:
 
 def select(input, dim, index) -> Tensor:
     """The view at `index` of dimension dim, without it."""
-    d = dims.one("select", dim, input.ndim)
+    d = one("select", dim, input.ndim)
     n = input.shape[d] if input.ndim else 0
     if not -n <= index < n:
         raise errors.IndexRangeError(f"select: index {index} is out of range for dimension {d} of size {n}")
@@ -347,7 +436,7 @@ def _need_matrix(name, x):
 
 def repeat(input, *sizes) -> Tensor:
     """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
-    sizes = dims.shape_of("repeat", sizes)
+    sizes = shape_of("repeat", sizes)
     if len(sizes) < input.ndim:
         raise errors.ShapeError(f"repeat: {len(sizes)} counts for {input.ndim} dimensions")
     shape = (1,) * (len(sizes) - input.ndim) + tuple(input.shape)
@@ -355,4 +444,4 @@ def repeat(input, *sizes) -> Tensor:
         return reshape(registry["clone"].apply(input), shape)
     pairs = reshape(input, [v for n in shape for v in (1, n)])
     wide = expand(pairs, [v for s, n in zip(sizes, shape, strict=True) for v in (s, n)])
-    return reshape(wide, [s * n for s, n in zip(sizes, shape, strict=True)])
+    return contiguous(reshape(wide, [s * n for s, n in zip(sizes, shape, strict=True)]))  # ones repeated are still a view

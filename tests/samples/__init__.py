@@ -4,6 +4,6 @@ test_ops.py and test_torch_compare.py run it. A new operation gets a record in t
 when one is missing.
 """
 
-from samples import elementwise, fused, moving, reduce
+from samples import conv, elementwise, factors, functions, fused, index, linalg, moving, pool, reduce, scan, shape, sort
 
-RECORDS = [*elementwise.RECORDS, *reduce.RECORDS, *moving.RECORDS, *fused.RECORDS]
+RECORDS = [*elementwise.RECORDS, *functions.RECORDS, *reduce.RECORDS, *scan.RECORDS, *sort.RECORDS, *moving.RECORDS, *shape.RECORDS, *index.RECORDS, *linalg.RECORDS, *factors.RECORDS, *fused.RECORDS, *conv.RECORDS, *pool.RECORDS]

@@ -171,8 +171,6 @@ selection = [
         Case((values(rng, s, away=(-1, -0.5, 0, 0.5, 1)),), {"low": low, "high": high})
         for s in ((3, 4), (), (0,)) for low, high in _BOUNDS], kinks="the bounds",
         errors=((lambda t: t.clamp(t.ones(2)), errors.ArgumentError, "clamp: at least one of min and max must be given"),)),
-    Record("maximum", lambda t, x, low, high: t.clamp(x, low, high), _clamp, lambda rng: [
-        Case((values(rng, (3, 4), away=(-1, 1)), np.full(4, -1.0), np.ones((3, 1))))], name="clamp_by_tensors"),
 ]  # fmt: skip
 
 

@@ -5,7 +5,6 @@ import scipy.special
 
 from samples.base import Case, Record, distinct, values
 from tensorlite import errors
-from tensorlite.op import registry
 
 _DIMS = (None, 0, 1, -1, (0, 2), (-1, 0), (0, 1, 2))
 
@@ -98,6 +97,53 @@ def _arg_cases(rng):
             Case((np.array([0.0, np.nan, 2.0, np.nan]),), {"dim": 0}, "nan"), Case((np.zeros((0, 3)),), {"dim": 1})]  # fmt: skip
 
 
+def _mean_ref(x, dim=None, keepdim=False, correction=1):
+    return np.mean(x, axis=dim, keepdims=keepdim)
+
+
+def _prod_cases(rng):
+    made = _cases(values, dims=(None, 0, 1, -1))(rng)
+    for zeros in (1, 2, 3):
+        x = values(rng, (2, 5), 0.5, 2.0)
+        x[0, rng.permutation(5)[:zeros]] = 0.0
+        made += [Case((x,), {"dim": 1}, f"{zeros} zeros"), Case((x,), {}, f"{zeros} zeros of all")]
+    return made
+
+
+def _prod_torch(t, x, dim=None, keepdim=False):
+    return t.prod(x, dim, keepdim) if dim is not None else t.prod(x).reshape((1,) * x.ndim if keepdim else ())
+
+
+def _norm_ref(x, p="fro", dim=None, keepdim=False):
+    a, p = np.abs(x), 2 if p == "fro" else p
+    how = {"axis": dim if x.ndim else None, "keepdims": keepdim}
+    if p == 0:
+        return (x != 0).astype(float).sum(**how)
+    if np.isinf(p):
+        return a.max(**how) if p > 0 else a.min(**how)
+    return (a**p).sum(**how) ** (1.0 / p)
+
+
+def _norm_cases(rng):
+    made = [Case((values(rng, (2, 3, 4), away=(0,)),), {"dim": d, "keepdim": k}) for d in _DIMS for k in (False, True)
+            if not isinstance(d, tuple) or len(d) == 2]  # fmt: skip
+    for p in (0, 1, 2, 3, 4, 2.5, 0.5, -1, np.inf, -np.inf):
+        x = distinct(rng, (3, 4), 0.3, 2.0) * rng.choice([-1.0, 1.0], (3, 4))
+        made += [Case((x,), {"p": p}), Case((x,), {"p": p, "dim": 1})]
+    x = values(rng, (2, 3), away=(0,))
+    x[0, 1] = 0.0  # smooth there, as the norm is not 0
+    made += [Case((x,), {"p": p, "dim": -1}, f"a 0 among others, p={p}") for p in (2, 4)]
+    return [*made, Case((values(rng, (5,), away=(0,)),)), Case((np.array(-1.5),)), Case((np.zeros((0, 3)),), {"dim": 1}),
+            Case((np.zeros((2, 0)),), {"p": 1})]  # fmt: skip
+
+
+def _nan_cases(rng):
+    x = values(rng, (3, 4))
+    x[0, 1] = x[2, 3] = np.nan
+    made = [Case((x,), {"dim": d, "keepdim": k}, f"nan {d} {k}") for d in (None, 0, -1, (0, 1)) for k in (False, True)]
+    return [*made, Case((values(rng, (2, 3)),)), Case((values(rng, ()),))]
+
+
 def _bools(rng, shape):
     return rng.integers(0, 2, shape).astype(bool)
 
@@ -130,11 +176,44 @@ reductions = [
            errors=(_empty("argmax"), _out_of_range("argmax"))),
     Record("argmin", _reduced("argmin"), _arg_ref(np.argmin), _arg_cases, order=0, ints=True, result="int64",
            errors=(_empty("argmin"),)),
+    Record("prod", _reduced("prod"), _np(np.prod), _prod_cases, ints=True, result="sum", torch=_prod_torch, errors=(
+        _out_of_range("prod"), (lambda t: t.prod(t.ones(2, 3), (0, 1)), errors.DTypeError,
+                                "prod: dim must be an int, not tuple"))),
+    Record("norm", _reduced("norm"), _norm_ref, _norm_cases, kinks="0; ties of p = inf", low_precision=8.0, errors=(
+        _not_float("norm"), (lambda t: t.norm(t.ones(2, 3), dim=2), errors.IndexRangeError, "norm: dim 2 is out of range"),
+        (lambda t: t.norm(t.ones(2), "nuc"), errors.ArgumentError, "norm: p must be a number or 'fro', got 'nuc'"),
+        (lambda t: t.norm(t.ones(0, 3), float("inf")), errors.ShapeError, "norm: the tensor is empty, float32 (0, 3)"))),
+    Record("var", _reduced("var_mean"), lambda *a, **k: (_var_ref(*a, **k), _mean_ref(*a, **k)), _var_cases,
+           name="var_mean", errors=(_not_float("var_mean"),)),
+    Record("var", _reduced("std_mean"), lambda *a, **k: (np.sqrt(_var_ref(*a, **k)), _mean_ref(*a, **k)), _var_cases,
+           name="std_mean", kinks="a constant row", errors=(
+               (lambda t: t.std_mean(t.ones(2), 0, True, correction=1), errors.ArgumentError,
+                "std_mean: give either unbiased or correction, not both"),)),
+    Record("amax", _reduced("aminmax"), lambda x, dim=None, keepdim=False: tuple(
+        f(x, axis=dim if x.ndim else None, keepdims=keepdim) for f in (np.min, np.max)), lambda rng: [
+            Case((distinct(rng, (2, 3, 4)),), {"dim": d, "keepdim": k}) for d in (0, -1) for k in (False, True)] + [
+            Case((distinct(rng, (3, 2)),)), Case((np.array(1.0),)), Case((np.array(1.0),), {"dim": 0})],
+           name="aminmax", ints=True, kinks="ties", errors=(_empty("aminmax"),)),
+    *[Record("take_along", lambda t, x, dim, keepdim=False, f=f: getattr(t, f)(x, dim, keepdim).values,
+             lambda x, dim, keepdim=False, f=f: getattr(np, f)(x, axis=dim if x.ndim else None, keepdims=keepdim and x.ndim),
+             lambda rng: [Case((distinct(rng, (2, 3, 4)),), {"dim": d, "keepdim": k}) for d in (0, -1) for k in (
+                 False, True)] + [Case((np.array(1.0),), {"dim": 0, "keepdim": True}), Case((np.zeros((0, 3)),), {"dim": 1})],
+             name=f"{f}_along", ints=True, kinks="ties", errors=(
+                 (lambda t, f=f: getattr(t, f)(t.ones(0, 3), 0), errors.ShapeError, f"{f}: the tensor is empty"),
+                 (lambda t, f=f: getattr(t, f)(t.ones(2, 3), 2), errors.IndexRangeError, f"{f}: dim 2 is out of range")))
+      for f in ("max", "min")],
+    Record("sum", _reduced("nansum"), _np(np.nansum), _nan_cases, name="nansum", ints=True, result="sum"),
+    Record("sum", _reduced("nanmean"), _np(np.nanmean), _nan_cases, name="nanmean", errors=(_not_float("nanmean"),)),
+    Record("ne", _reduced("count_nonzero"), lambda x, dim=None: np.count_nonzero(x, axis=dim), lambda rng: [
+        Case((rng.integers(0, 3, s).astype(float),), {"dim": d}) for s in ((2, 3), (0, 2)) for d in (None, 0, -1, (0, 1))] + [
+        Case((np.array(2.0),))], name="count_nonzero", order=0, ints=True, result="int64",
+           errors=(_out_of_range("count_nonzero"),)),
     Record("all", _reduced("all"), _np(np.all), _cases(_bools, dims=_DIMS[:6]), order=0, ints=True, result="bool"),
     Record("any", _reduced("any"), _np(np.any), _cases(_bools, dims=_DIMS[:6]), order=0, ints=True, result="bool"),
-    Record("sum_to", lambda t, x, shape: registry["sum_to"].apply(x, shape=shape), _sum_to_ref, lambda rng: [
+    Record("sum_to", lambda t, x, shape: x.sum_to_size(shape), _sum_to_ref, lambda rng: [
         Case((values(rng, (2, 3, 4)),), {"shape": s}) for s in ((2, 3, 4), (3, 4), (4,), (1, 3, 1), (3, 1), (1, 1, 1), ())],
-        torch=lambda t, x, shape: x.sum_to_size(shape)),
+        errors=((lambda t: t.ones(2, 3).sum_to_size(2), errors.ShapeError,
+                 "sum_to_size: (2,) does not broadcast to float32 (2, 3): each size must be 1 or equal"),)),
 ]  # fmt: skip
 
 _PRODUCTS = (
