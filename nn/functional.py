@@ -17,6 +17,7 @@ from tensorlite.ops.functions import relu, sigmoid, tanh
 from tensorlite.ops.fused import Dropout, gelu, layer_norm, linear, log_softmax, rms_norm, softmax
 from tensorlite.ops.index import embedding
 from tensorlite.ops.loss import cross_entropy
+from tensorlite.ops.pad import pad
 from tensorlite.ops.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -29,6 +30,7 @@ from tensorlite.ops.pool import (
     avg_pool3d,
     lp_pool1d,
     lp_pool2d,
+    lp_pool3d,
     max_pool1d,
     max_pool1d_with_indices,
     max_pool2d,
@@ -48,7 +50,6 @@ from tensorlite.ops.resize import (
     upsample_bilinear,
     upsample_nearest,
 )
-from tensorlite.ops.pad import pad
 from tensorlite.tensor import Tensor
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "log_softmax",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",

@@ -92,6 +92,7 @@ from tensorlite.ops.matmul import *
 from tensorlite.ops.matrix_functions import *
 from tensorlite.ops.norms import *
 from tensorlite.ops.pad import *
+from tensorlite.ops.pieces import *
 from tensorlite.ops.pool import *
 from tensorlite.ops.products import *
 from tensorlite.ops.rearrange import *
@@ -147,7 +148,10 @@ _LAZY = {
     **{name: ("tensorlite.amp", name) for name in ("autocast", "is_autocast_available")},
     "BFloat16Tensor": ("tensorlite.compat", "BFloat16Tensor"),
     **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},
-    **{name: (f"tensorlite.{name}", None) for name in ("func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization")},
+    **{
+        name: (f"tensorlite.{name}", None)
+        for name in ("func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization")
+    },
 }
 _LAZY_AUTOGRAD = {  # names of tl.autograd that live in upper rooms
     "Function": ("tensorlite.function", "Function"),

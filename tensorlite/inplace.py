@@ -4,6 +4,8 @@ The new values are computed out of place and written into the memory; the tensor
 the tensor it looks at gets a node that says "this part was replaced", and every other view is put on that.
 """
 
+import weakref
+
 from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.op import as_operand, registry
@@ -99,7 +101,7 @@ def _directly(x, name, other=None):
         return False, None
     nodes = [x.node]
     if isinstance(y, Tensor):
-        if type(y) is not Tensor or y.device is not x.device or y.array.dtype is not a.dtype or y.ndim > a.ndim:
+        if y.device is not x.device or y.array.dtype is not a.dtype or y.ndim > a.ndim:
             return False, None
         nodes, y = [x.node, y.node], y.array
         if any(n not in (1, m) for n, m in zip(y.shape[::-1], a.shape[::-1], strict=False)):
@@ -229,6 +231,29 @@ def _diagonal_key(x, again):
         flat = xp.arange(0, shape[0] * n, n + 1)
         key = (flat // n, flat % n)
     return tuple([wrap(k, x.device) for k in key])
+
+
+def turn(x, name, function, *args):
+    """x itself becomes function(x, ...), a view of what it was: the same memory in another shape. Returns x.
+
+    The views of x stay as they are: they look at `old`, which stands for what x was.
+    """
+    if x.node is not None and x.node.op is None:
+        fault = "a leaf that requires grad cannot be changed in place; use the result of the function without _"
+        raise errors.InplaceError(errors.compose(name, fault, "", path()))
+    old = wrap(x.array, x.device, x.node)
+    old.version, old.view_of = x.version, x.view_of
+    new = function(old, *args)
+    if new is old:
+        return x
+    views = [r() for r in x.version.views]
+    x.array, x.node, x.view_of = new.array, new.node, new.view_of
+    for v in views:
+        if v is not None and v is not new and v.view_of[0] is x:
+            v.view_of = (old, *v.view_of[1:])
+    if new.view_of is not None:  # each after what it looks at: old in the place of x, x in that of new
+        x.version.views = [weakref.ref(old if v is x else x if v is new else v) for v in views if v is not None]
+    return x
 
 
 def commit(x, node, name):

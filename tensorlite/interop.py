@@ -1,8 +1,10 @@
 """What a Tensor is to Python, NumPy and the user: numbers, printing, copies, pickling, dtype and device conversions."""
 
-from tensorlite import autograd, errors, inplace
+import copy
+
+from tensorlite import autograd, errors
 from tensorlite.backend import Device, as_device, dtypes
-from tensorlite.ops import convert, dims, shape
+from tensorlite.ops import convert, dims, pieces, shape
 from tensorlite.tensor import Tensor, wrap
 
 
@@ -46,7 +48,7 @@ def _len(self):
 def _iter(self):
     if not self.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(shape.unbind(self, 0))
+    return iter(pieces.unbind(self, 0))
 
 
 def _bool(self):
@@ -212,7 +214,21 @@ Tensor.__format__ = lambda self, spec: format(_item(self), spec) if self.ndim ==
 Tensor.__array__, Tensor.__array_ufunc__ = _array, _array_ufunc
 Tensor.__getattr__ = _dir_error
 Tensor.__deepcopy__ = lambda self, memo: _deepcopy(self, memo)
+Tensor.__copy__ = lambda self: _copy(self)
 Tensor.__reduce_ex__ = lambda self, protocol: (_rebuild, _state(self))
+
+
+def _attributes(self):
+    """What a user (or a subclass) has put on the tensor: everything but what the engine keeps there."""
+    return {k: v for k, v in self.__dict__.items() if k not in ("view_of", "_frozen")}
+
+
+def _made(cls, array, device, requires_grad, attributes):
+    """A leaf of class cls around a raw array."""
+    t, plain = object.__new__(cls), wrap(array, device)
+    t.array, t.device, t.node, t.version = plain.array, plain.device, None, plain.version
+    t.__dict__.update(attributes)
+    return t.requires_grad_(requires_grad)
 
 
 def _deepcopy(self, memo):
@@ -221,24 +237,30 @@ def _deepcopy(self, memo):
             "deepcopy: only leaves can be copied with their place in the graph; use x.detach().clone()"
         )
     if id(self) not in memo:
-        copy = object.__new__(type(self))
-        memo[id(self)] = copy
-        plain = wrap(self.array.copy(), self.device)
-        copy.array, copy.device, copy.node, copy.version = plain.array, plain.device, None, plain.version
-        copy.requires_grad_(self.requires_grad)
+        memo[id(self)] = t = _made(type(self), self.array.copy(), self.device, self.requires_grad, {})
+        t.__dict__.update(copy.deepcopy(_attributes(self), memo))
         if self.grad is not None:
-            copy.grad = self.grad.detach().clone()
+            t.grad = self.grad.detach().clone()
     return memo[id(self)]
+
+
+def _copy(self):
+    """copy.copy: another tensor on the same memory, a leaf of its own."""
+    if not self.is_leaf:
+        raise errors.GraphError("copy: only leaves can be copied; use x.detach() for the same memory, or x.clone()")
+    t = _made(type(self), self.array, self.device, self.requires_grad, _attributes(self))
+    t.version = self.version
+    return t
 
 
 def _state(self):
     if not self.is_leaf:
         raise errors.GraphError("pickle: only leaves can be saved; use x.detach()")
-    return type(self), self.device.backend.to_host(self.array), str(self.device), self.requires_grad
+    state = type(self), self.device.backend.to_host(self.array), str(self.device), self.requires_grad
+    attributes = _attributes(self)
+    return (*state, attributes) if attributes else state
 
 
-def _rebuild(cls, array, device, requires_grad):
-    t = object.__new__(cls)
-    plain = wrap(as_device(device).backend.from_host(array), as_device(device))
-    t.array, t.device, t.node, t.version = plain.array, plain.device, None, plain.version
-    return t.requires_grad_(requires_grad)
+def _rebuild(cls, array, device, requires_grad, attributes=()):
+    device = as_device(device)
+    return _made(cls, device.backend.from_host(array), device, requires_grad, dict(attributes))

@@ -16,6 +16,7 @@ from tensorlite.ops import (
     matmul,
     matrix_functions,
     norms,
+    pieces,
     products,
     rearrange,
     reduce,
@@ -38,7 +39,7 @@ METHODS = {
         abs absolute square reciprocal maximum minimum fmax fmin lerp addcmul addcdiv""",
     functions: """
         exp exp2 expm1 log log1p log2 log10 logaddexp logaddexp2 sqrt rsqrt hypot sin cos tan asin acos atan atan2 arcsin
-        arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh deg2rad rad2deg sigmoid relu""",
+        arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh ldexp deg2rad rad2deg sigmoid relu""",
     steps: "sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num",
     special: "erf erfc erfinv lgamma digamma sinc logit xlogy",
     select: "clamp clamp_min clamp_max clip masked_fill",
@@ -46,7 +47,7 @@ METHODS = {
     compare: """
         eq ne lt le gt ge not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not
         bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift isnan isinf isfinite isposinf
-        isneginf isreal signbit isclose allclose equal""",
+        isneginf isreal signbit gcd lcm isclose allclose equal""",
     reduce: "sum sum_to_size mean prod norm all any logsumexp nansum nanmean count_nonzero",
     extreme: "max min amax amin aminmax argmax argmin",
     scan: "cumsum cumprod cummax cummin logcumsumexp diff",
@@ -54,12 +55,12 @@ METHODS = {
     statistics: "var std median nanmedian mode quantile nanquantile bincount histc histogram",
     shape: """
         reshape view flatten unflatten squeeze unsqueeze permute transpose swapaxes swapdims t movedim expand expand_as
-        broadcast_to flip contiguous repeat split chunk unbind narrow select tril triu view_as reshape_as ravel moveaxis
-        adjoint""",
-    rearrange: "fliplr flipud repeat_interleave roll rot90 tile",
+        broadcast_to flip contiguous tril triu view_as reshape_as ravel moveaxis adjoint""",
+    pieces: """
+        chunk dsplit hsplit narrow narrow_copy select split split_with_sizes tensor_split unbind vsplit""",
+    rearrange: "fliplr flipud repeat repeat_interleave roll rot90 tile",
     views: """
-        as_strided diag diag_embed diagflat diagonal diagonal_scatter dsplit hsplit narrow_copy select_scatter
-        slice_scatter split_with_sizes tensor_split unfold vsplit""",
+        as_strided diag diag_embed diagflat diagonal diagonal_scatter select_scatter slice_scatter unfold""",
     index: "argwhere gather index_select masked_select nonzero take take_along_dim",
     scatter: """
         index_add index_copy index_fill index_put index_reduce masked_scatter put scatter scatter_add scatter_reduce""",
@@ -81,7 +82,7 @@ IN_PLACE = """
     sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num erf erfc erfinv lgamma digamma polygamma
     sinc logit xlogy clamp clamp_min clamp_max clip masked_fill eq ne lt le gt ge not_equal less less_equal greater
     greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not
-    bitwise_left_shift bitwise_right_shift
+    bitwise_left_shift bitwise_right_shift gcd lcm ldexp
     cumsum cumprod tril triu
     addmm addmv addr addbmm baddbmm
     index_add index_copy index_fill index_put index_reduce masked_scatter put scatter scatter_add scatter_reduce"""
@@ -105,6 +106,19 @@ def _where(self, condition, other) -> Tensor:
     return select.where(condition, self, other)
 
 
+def _turned(name):
+    function = getattr(shape, name)
+
+    def method(self, *args):
+        return inplace.turn(self, name + "_", function, *args)
+
+    method.__wrapped__ = function
+    method.__name__ = name + "_"
+    method.__qualname__ = f"Tensor.{name}_"
+    method.__doc__ = f"{name} in place: this tensor itself gets the other shape, on the same memory; returns self."
+    return method
+
+
 for _family, _names in METHODS.items():
     for _name in _names.split():
         setattr(Tensor, _name, getattr(_family, _name))
@@ -113,6 +127,8 @@ for _name in IN_PLACE.split():
     setattr(Tensor, _name + "_", _in_place(_name))
 Tensor.fill_, Tensor.zero_, Tensor.copy_ = inplace.fill_, inplace.zero_, inplace.copy_
 Tensor.fill_diagonal_ = inplace.fill_diagonal_
+for _name in ("squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims"):
+    setattr(Tensor, _name + "_", _turned(_name))
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
 Tensor.where = _where
 Tensor.T = property(lambda self: shape.permute(self, *range(self.ndim)[::-1]), doc="All dimensions reversed.")

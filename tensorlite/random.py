@@ -4,6 +4,7 @@ Dropout draws from Philox4x32-10 on the device itself, keyed by the generator's 
 """
 
 import contextlib
+import inspect
 import math
 import os
 import struct
@@ -134,16 +135,7 @@ def set_rng_state(new_state: Tensor) -> None:
 
 @contextlib.contextmanager
 def fork_rng(devices=None, enabled=True):
-    """`with tl.random.fork_rng():` gives the default generator its state back at the end. devices: accepted, all are one.
-
-    Example:
-        >>> import tensorlite as tl
-        >>> _ = tl.manual_seed(0)
-        >>> with tl.random.fork_rng():
-        ...     x = tl.rand(1)
-        >>> tl.equal(x, tl.rand(1))
-        True
-    """
+    """`with tl.random.fork_rng():` gives the default generator its state back at the end. devices: accepted, all are one."""
     state = get_rng_state() if enabled else None
     try:
         yield
@@ -254,7 +246,12 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
     tensors = [v.detach() if isinstance(v, Tensor) else v for v in (mean, std)]
     like = next((v for v in tensors if isinstance(v, Tensor)), None)
     if isinstance(std, Tensor):
-        _need("normal", not std.array.size or not (_on_host(std) < 0).any(), "std must not be negative", std="a tensor")
+        _need(
+            "normal",
+            not std.array.size or not (_on_host(std) < 0).any(),
+            "std must not be negative",
+            std=errors.describe(std),
+        )
     else:
         _need("normal", std >= 0, "std must not be negative", std=std)
     if like is None:
@@ -268,22 +265,38 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
     return out.requires_grad_() if requires_grad else out
 
 
-def _like(function):
-    def make(
-        input, *args, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, generator=None
-    ):
-        kw = {"dtype": dtype or input.dtype, "device": device or input.device, "requires_grad": requires_grad}
-        return function(*args, tuple(input.shape), generator=generator, **kw)
-
-    make.__name__ = make.__qualname__ = f"{function.__name__}_like"
-    make.__doc__ = f"{function.__name__} in the shape, dtype and device of input."
-    return make
+def rand_like(
+    input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+) -> Tensor:
+    """rand in the shape, dtype and device of input."""
+    size, dtype, device = tuple(input.shape), dtype or input.dtype, device or input.device
+    return rand(size, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-rand_like, randn_like, randint_like = _like(rand), _like(randn), _like(randint)
-randint_like.__doc__ = (
-    "Whole numbers in the shape, dtype and device of input: randint_like(x, high), randint_like(x, low, high)."
-)
+def randn_like(
+    input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+) -> Tensor:
+    """randn in the shape, dtype and device of input."""
+    size, dtype, device = tuple(input.shape), dtype or input.dtype, device or input.device
+    return randn(size, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def randint_like(
+    input,
+    low,
+    high=None,
+    *,
+    generator=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+) -> Tensor:
+    """Whole numbers in the shape, dtype and device of input: randint_like(x, high), randint_like(x, low, high)."""
+    low, high = (0, low) if high is None else (low, high)
+    size, dtype, device = tuple(input.shape), dtype or input.dtype, device or input.device
+    return randint(low, high, size, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def bernoulli(input, p=None, *, generator=None) -> Tensor:
@@ -367,6 +380,9 @@ def _filler(name, draw):
         inplace.setitem(self, ..., _make(values, self.dtype, self.device))
         return self
 
+    own, _, last, *shown = inspect.signature(draw).parameters.values()
+    last = last.replace(kind=last.KEYWORD_ONLY, default=None)
+    method.__signature__ = inspect.Signature([own, *shown, last], return_annotation=Tensor)
     method.__name__, method.__qualname__ = name, f"Tensor.{name}"
     method.__doc__ = f"Fill this tensor in place: {draw.__doc__}"
     return method

@@ -131,6 +131,8 @@ KERNELS = {
     "rms_norm_backward": lambda c: [("rms_norm_backward", (c.array(), c.array(), w, c.column(), needs))
                                     for w in (None, c.vector()) for needs in ((True, w is not None), (False, True))],
     "sum_to": lambda c: [("sum_to", (c.array(), s)) for s in ((c.shape[1],), (1, c.shape[1]), (c.shape[0], 1), (), (1,))],
+    "accumulate": lambda c: [("accumulate", (n, c.array(), axis)) for n in ("maximum", "minimum", "logaddexp")
+                             for axis in (0, 1) if n != "logaddexp" or c.dtype.itemsize > 2],
     "embedding_backward": lambda c: [("embedding_backward", (c.array(), c.picks(c.shape[0], rows), rows))
                                      for rows in (1, 40, 300)],
 }  # fmt: skip
@@ -152,7 +154,7 @@ def test_every_override_has_a_test():
     own = itertools.takewhile(lambda cls: cls is not Backend, CpuBackend.__mro__)
     fast = {name for cls in own for name, value in vars(cls).items() if callable(value) and not name.startswith("_")}
     assert fast - set(KERNELS) == {"number", "attention", "attention_backward", "philox", "dropout_mask",
-                                   "clip_by_norm", "adamw_step"}  # these have tests of their own below  # fmt: skip
+                                   "clip_by_norm", "adamw_step", "topk"}  # they have tests of their own  # fmt: skip
 
 
 def test_expanded_gradient_is_read_only_and_fits():

@@ -108,7 +108,7 @@ def test_errors_are_one_line(tmp_path, text, capsys):
         (["train", "--text", text, "--device", "tpu"], "unknown device 'tpu'; known devices: cpu, cuda"),
         (["train", "--resume", tmp_path], "holds no checkpoint.tl"),
         (["generate", tmp_path], "holds no checkpoint.tl"),
-        (["gradcheck", "nothing"], "unknown operation 'nothing'; known: abs, add"),
+        (["gradcheck", "nothing"], "unknown operation 'nothing'; known: abs, ac"),
     ]
     for args, wanted in cases:
         run(*args, code=1)

@@ -3,6 +3,8 @@
 import copy
 import itertools
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,6 +82,9 @@ def test_names_and_identity():
     assert tl.zeros(1, dtype=bool).dtype is tl.bool and tl.float32 == np.float32 and tl.float32 != tl.float64
     with pytest.raises(DTypeError, match="is not a dtype that tensorlite knows; it knows bool, uint8"):
         tl.zeros(1, dtype="float8")
+    for wrong in ([1], {}, object(), "", np.dtype("O"), np.ones(2)):
+        with pytest.raises(DTypeError, match="is not a dtype that tensorlite knows"):
+            tl.zeros(1, dtype=wrong)
 
 
 def test_the_default_dtype():
@@ -152,6 +157,15 @@ def test_bfloat16_is_shown_and_read():
     assert x[1].item() == 2.703125 and type(x[1].item()) is float and float(x[0]) == 1.0
     assert pickle.loads(pickle.dumps(x)).tolist() == x.tolist() and x.element_size() == 2
     assert x.numpy().dtype == tl.bfloat16 and tl.from_numpy(x.numpy()).dtype is tl.bfloat16
+
+
+def test_arrays_of_bfloat16_are_known_before_the_name_was_used():
+    code = """if 1:
+        import ml_dtypes, numpy as np, tensorlite as tl
+        x = tl.from_numpy(np.ones(300, ml_dtypes.bfloat16))
+        assert x.dtype.name == 'bfloat16' and x.sum().item() == 300 and (x * 2.7).dtype is tl.bfloat16
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ---------------------------------------------------------------- complex

@@ -14,11 +14,26 @@ RNG = np.random.default_rng(2)
 A, B, V = RNG.standard_normal((3, 4)), RNG.standard_normal((4, 2)), RNG.standard_normal(3)
 C = RNG.standard_normal((3, 2))
 
-product = lambda a, b: (a @ b).tanh()
-pair = lambda a, b: ((a @ b).tanh(), (a * a).sum())
-number = lambda a, b: ((a @ b).tanh() ** 2).sum()
-field = lambda x: x.sin() * x.sum()
-curve = lambda x: field(x).prod()
+
+def product(a, b):
+    return (a @ b).tanh()
+
+
+def pair(a, b):
+    return ((a @ b).tanh(), (a * a).sum())
+
+
+def number(a, b):
+    return ((a @ b).tanh() ** 2).sum()
+
+
+def field(x):
+    return x.sin() * x.sum()
+
+
+def curve(x):
+    return field(x).prod()
+
 
 # name -> f(F, create_graph, a, b, v, c)
 PROGRAMS = {
@@ -113,7 +128,14 @@ def test_inputs_without_grad_count_under_create_graph():
 
 def test_strict():
     v, w = tl.tensor(V), tl.tensor(V)
-    for call in (functional.jacobian, functional.hessian, functional.vjp, functional.jvp, functional.vhp, functional.hvp):
+    for call in (
+        functional.jacobian,
+        functional.hessian,
+        functional.vjp,
+        functional.jvp,
+        functional.vhp,
+        functional.hvp,
+    ):
         for f in (lambda a, b: (a * a).sum(), lambda a, b: tl.ones(())):
             with pytest.raises(GraphError, match=r"does not depend on input [01], which strict=True does not allow"):
                 call(f, (v, w), strict=True)

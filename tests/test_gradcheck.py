@@ -110,7 +110,7 @@ def test_the_global_generator_is_not_touched():
     tl.gradcheck(lambda x: x.exp(), x, fast_mode=True)
     tl.gradgradcheck(lambda x: x.exp(), x)
     directional_check(lambda: x.exp().sum(), [x])
-    assert tl.get_rng_state() == state
+    assert tl.equal(tl.get_rng_state(), state)
 
 
 # ---------------------------------------------------------------- what is wrong

@@ -365,6 +365,11 @@ def test_gradient_of_a_written_value_has_its_own_dtype(device):
             errors.IndexRangeError,
             "the index arrays of shapes (2,) and (3,) do not broadcast together",
         ),
+        (
+            ([True, False, True, False], [0, 1, 2]),
+            errors.IndexRangeError,
+            "of shapes (4,) and (3,) do not broadcast together (a mask",
+        ),
         ([[0, 1], [2]], errors.ShapeError, "the lists in an index must be of equal length, got [[0, 1], [2]]"),
         (slice(0, 4, 0), errors.ArgumentError, "the step of a slice cannot be 0"),
         (
@@ -401,56 +406,3 @@ def test_values_of_a_wrong_shape_are_refused(device):
         x[tl.tensor(MASK)] = tl.ones(n + 1)
     assert f"cannot assign {n + 1} input values to the {n} output values" in str(e.value)
     np.testing.assert_array_equal(host(x), X)
-
-
-# ---------------------------------------------------------------- places written twice, and indices changed later
-@over([I([0, 0, 2]), I([[1, 1], [1, 0]]), (S(None), I([2, 2])), (I([0, 0]), I([1, 1])), (I([0, 1, 0]), S(1), 1)])
-def test_the_last_of_several_values_is_kept(key, device):
-    """And only it has a gradient; a number or a broadcast value has its gradient once for each place."""
-    found = places(key)
-    numbers = np.arange(1.0, found.size + 1).reshape(found.shape)
-    want, winner = X.copy().reshape(-1), np.full(X.size, -1)
-    for k, (place, v) in enumerate(zip(found.reshape(-1), numbers.reshape(-1), strict=True)):
-        want[place], winner[place] = v, k
-    w = np.random.default_rng(4).uniform(-1, 1, X.shape)
-    last = np.asarray(winner[found] == np.arange(found.size).reshape(found.shape))
-    for shape in (found.shape, ()):
-        v = tl.tensor(numbers if shape else 2.5, dtype=tl.float64, requires_grad=True)
-        y = tl.tensor(X)
-        y[convert(key, "tensor")] = v
-        if shape:
-            np.testing.assert_array_equal(host(y).reshape(-1), want)
-        (y * tl.tensor(w)).sum().backward()
-        g = w.reshape(-1)[found] * last
-        np.testing.assert_allclose(host(v.grad), g if shape else g.sum(), rtol=1e-12)
-
-
-CHANGED = {
-    "index": lambda x, i: x[i],
-    "index beside an int": lambda x, i: x[0, i],
-    "index_select": lambda x, i: x.index_select(0, i),
-    "take": lambda x, i: x.take(i),
-    "gather": lambda x, i: x[:, 0, 0].gather(0, i),
-    "setitem": lambda x, i: (x * 1.0).index_put((i,), x[0].sum()),
-    "scatter_add": lambda x, i: x[:, 0, 0].scatter_add(0, i, x[:2, 0, 0]),
-    "index_fill": lambda x, i: x.index_fill(0, i, 1.0),
-    "index_add_": lambda x, i: (x * 1.0).index_add_(0, i, x[:2]),
-    "index_copy_ on a view": lambda x, i: (x * 1.0)[0].index_copy_(0, i, x[0, :2]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", CHANGED)
-def test_changing_an_index_that_was_saved_is_an_error(name, device):
-    x, i = tl.tensor(X, requires_grad=True), tl.tensor([0, 1])
-    y = CHANGED[name](x, i)
-    i.add_(1)
-    with pytest.raises(errors.InplaceError, match="saved was changed in place by add_"):
-        y.sum().backward()
-
-
-def test_changing_a_numpy_index_changes_nothing(device):
-    x, i = tl.tensor(X, requires_grad=True), np.array([0, 1])
-    y = x[i]
-    i += 1
-    y.sum().backward()
-    np.testing.assert_array_equal(host(x.grad)[:, 0, 0], [1, 1, 0, 0])

@@ -33,7 +33,19 @@ FLOORS = [
     ["ops"],
     ["inplace"],
     ["methods", "interop"],
-    ["accelerator", "amp", "anomaly", "backends", "compat", "creation", "cuda", "data", "distributed", "func", "function"]
+    [
+        "accelerator",
+        "amp",
+        "anomaly",
+        "backends",
+        "compat",
+        "creation",
+        "cuda",
+        "data",
+        "distributed",
+        "func",
+        "function",
+    ]
     + ["gradcheck", "graph", "linalg", "mps", "optim", "random", "saved", "serialization", "utils", "version", "viz"],
     ["nn"],
     ["models"],

@@ -112,6 +112,14 @@ def test_products_of_different_dtypes_are_refused(device):
     assert tl.outer(tl.ones(2), tl.tensor([1, 2])).dtype == tl.float32
 
 
+def test_matmul_takes_numpy_arrays_on_either_side():
+    a, x = rng.normal(size=(2, 2)), leaf(np.ones((2, 2)))
+    close(a @ x, a @ np.ones((2, 2)))
+    close(x @ a, np.ones((2, 2)) @ a)
+    (x @ a).sum().backward()
+    close(x.grad, np.ones((2, 2)) @ a.T)
+
+
 def test_bmm_does_not_broadcast(device):
     with pytest.raises(ShapeError, match="the batches differ, 2 and 1 matrices"):
         tl.bmm(tl.ones(2, 3, 3), tl.ones(1, 3, 3))
@@ -356,3 +364,32 @@ def test_named_results_have_pytorchs_names():
         assert set(got._fields) == set(fields)
         for n in got._fields:
             assert tuple(getattr(got, n).shape) == tuple(getattr(want, n).shape)
+
+
+# ---------------------------------------------------------------- faults
+FAULTS = {
+    "tensordot of a number": lambda a, v: tl.tensordot(a, 3),
+    "a dimension out of range": lambda a, v: tl.tensordot(a, a, ([0], [5])),
+    "kron of a number": lambda a, v: tl.kron(a, 2),
+    "power of a number": lambda a, v: tl.linalg.matrix_power(3, 2),
+    "solve for a number": lambda a, v: tl.linalg.solve(a, 3),
+    "solve for a 0-d tensor": lambda a, v: tl.linalg.solve(a, tl.tensor(1.0)),
+    "one dimension twice": lambda a, v: tl.linalg.matrix_norm(a, dim=(0, 0)),
+    "no such norm": lambda a, v: tl.linalg.cond(a, "x"),
+    "cdist of a vector": lambda a, v: tl.cdist(a, v),
+    "a tolerance that is no number": lambda a, v: tl.linalg.pinv(a, rtol="x"),
+    "no such driver": lambda a, v: tl.linalg.lstsq(a, a, driver="x"),
+    "no operands": lambda a, v: tl.einsum("ij"),
+    "no equation": lambda a, v: tl.einsum(a, a),
+    "two arrows": lambda a, v: tl.einsum("i->j->k", a),
+    "out=": lambda a, v: tl.linalg.inv(a, out=a),
+    "batches that do not broadcast": lambda a, v: tl.linalg.solve(a.expand(2, 2, 2), tl.ones(3, 2, 1)),
+    "addmm to a number": lambda a, v: tl.addmm(3, a, a),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_told_in_our_words(fault, device):
+    with pytest.raises(tl.errors.TensorliteError) as caught:
+        FAULTS[fault](tl.eye(2), tl.ones(2))
+    assert type(caught.value).__module__ == "tensorlite.errors"

@@ -144,6 +144,34 @@ def test_overlapping_windows_cannot_be_changed(device):
     assert x.tolist() == [0, 2, 4, 6, 4]
 
 
+TURNS = [
+    lambda b: b.unsqueeze_(0), lambda b: b.t_(), lambda b: b.transpose_(0, 1), lambda b: b.swapaxes_(-1, 0),
+    lambda b: b[:1].squeeze_(), lambda b: b.squeeze_(), lambda b: b.unsqueeze_(1).squeeze_(1), lambda b: b[1].t_(),
+    lambda b: b[0].unsqueeze_(1).t_(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(TURNS)))
+@pytest.mark.parametrize(
+    "then", [lambda b, v, r: v.mul_(3), lambda b, v, r: r.mul_(v[0].sum()), lambda b, v, r: b.exp_()]
+)
+def test_shapes_changed_in_place(number, then, device):
+    """The tensor has another shape; its older views look at what they did, and changes through all of them are seen."""
+    torch, found = pytest.importorskip("torch"), []
+    for t in (tl, torch):
+        x = t.tensor(A, requires_grad=True)
+        b = x * 2
+        v, w = b[1:], b.t()
+        r = TURNS[number](b)
+        then(b, v, r)
+        loss = (b * b).sum() + (v.sin()).sum() + (w**3).sum() + r.exp().sum()
+        found.append((b, v, w, r, *t.autograd.grad(loss, x)))
+    for got, want in zip(*found, strict=True):
+        np.testing.assert_allclose(host(got), want.detach().numpy(), rtol=1e-12)
+    with pytest.raises(errors.InplaceError, match="unsqueeze_: a leaf that requires grad cannot be changed in place"):
+        tl.tensor(A, requires_grad=True).unsqueeze_(0)
+
+
 def test_memory_that_is_read_only_is_not_changed():
     array = np.arange(3.0)
     array.flags.writeable = False

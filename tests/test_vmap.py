@@ -84,7 +84,10 @@ ONES = {
 def test_like_a_loop(name, device):
     f = ONES[name]
     x, w, i = tl.tensor(X), tl.tensor(W), tl.tensor(PLACES)
-    one = lambda a, i: f(tl, a, w, i)
+
+    def one(a, i):
+        return f(tl, a, w, i)
+
     equal(vmap(one)(x, i), looped(one, x, i))
     moved = vmap(one, in_dims=(2, 1), out_dims=-1)(x.movedim(0, 2), i.T)
     equal([t.movedim(-1, 0) for t in tree.leaves_of(moved)], looped(one, x, i))
@@ -111,7 +114,9 @@ def test_gradients_of_each_example(name, device):
 def test_against_pytorch(name):
     torch = pytest.importorskip("torch")
     if name in ("shared index", "own index"):
-        one = lambda t, a, w, i: ONES[name](t, a, w, i)[:2]
+
+        def one(t, a, w, i):
+            return ONES[name](t, a, w, i)[:2]
     else:
         one = ONES[name]
     found = vmap(lambda a, i: one(tl, a, tl.tensor(W), i))(tl.tensor(X), tl.tensor(PLACES))
@@ -138,11 +143,14 @@ def test_nested(device):
 
 def test_with_the_other_transforms(device):
     x = tl.tensor(X[0])
-    f = lambda v: v.sin() * v.sum()
+
+    def f(v):
+        return v.sin() * v.sum()
+
     equal(vmap(jacrev(f))(x), looped(jacrev(f), x))
     equal(vmap(jacfwd(f))(x), looped(jacfwd(f), x))
     equal(vmap(lambda v: jvp(f, (v,), (v,))[1])(x), looped(lambda v: jvp(f, (v,), (v,))[1], x))
-    out, pull = vjp(f, x[0])
+    _out, pull = vjp(f, x[0])
     equal(vmap(pull)(x)[0], x @ jacrev(f)(x[0]))
     equal(grad(lambda w: vmap(lambda v: (v * w).sum().tanh())(x).sum())(x[1]), _loop_grad(x))
 
@@ -180,8 +188,13 @@ def test_batched_gradients(device):
 # ---------------------------------------------------------------- arguments
 def test_trees_and_dims(device):
     x, w = tl.tensor(X), tl.tensor(W)
-    f = lambda d, k: {"p": d["a"] * d["b"][0] + k, "q": [d["a"].sum()]}
-    found = vmap(f, in_dims=({"a": 0, "b": (1,)}, None), out_dims={"p": 2, "q": [0]})({"a": x, "b": (x.transpose(0, 1),)}, 3.0)
+
+    def f(d, k):
+        return {"p": d["a"] * d["b"][0] + k, "q": [d["a"].sum()]}
+
+    found = vmap(f, in_dims=({"a": 0, "b": (1,)}, None), out_dims={"p": 2, "q": [0]})(
+        {"a": x, "b": (x.transpose(0, 1),)}, 3.0
+    )
     equal(found["p"], (x * x + 3).movedim(0, 2))
     equal(found["q"][0], x.sum((1, 2)))
     equal(vmap(lambda a, *, shift: a + shift)(w, shift=w), w.unsqueeze(1) + w)  # keyword arguments are shared
@@ -260,6 +273,13 @@ def test_in_place(device):
         with pytest.raises(VmapError):
             vmap(lambda a, change=change: (change(a), a)[1])(x)
     assert not shared.any()
+    for change in (lambda a: a.uniform_(), lambda a: a.bernoulli_(0.5), lambda a: a.fill_diagonal_(1.0)):
+        with pytest.raises(VmapError, match="no such change in place"):
+            vmap(change)(x)
+    equal(
+        vmap(lambda a: a.clone().zero_() + a.clone().fill_(2.0) + a.clone().copy_(a[0]))(x),
+        x[:, :1].expand(3, 4, 4) + 2,
+    )
 
 
 # ---------------------------------------------------------------- random numbers

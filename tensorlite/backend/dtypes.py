@@ -66,11 +66,15 @@ _default = float32
 BF16 = None  # NumPy's dtype of bfloat16, once that is in use
 
 
-@functools.lru_cache(maxsize=256)
 def as_dtype(value) -> dtype:
     """The tensorlite dtype for a dtype, a NumPy dtype, a Python type or a name. Raises DTypeError for anything else."""
-    if isinstance(value, dtype) and value.category < 3:
+    if type(value) is dtype and value.category < 3:
         return value
+    return _known(value if getattr(value, "__hash__", None) else repr(value))
+
+
+@functools.lru_cache(maxsize=256)
+def _known(value):
     name = _PYTHON.get(value, value)
     if name == "bfloat16" or getattr(name, "__name__", "") == "bfloat16":
         return bfloat16()
@@ -140,7 +144,6 @@ def set_default_dtype(d) -> None:
     if not d.is_floating_point:
         raise ArgumentError(f"set_default_dtype: only floating-point dtypes can be the default, not {d}")
     _default = d
-    as_dtype.cache_clear()
 
 
 _FLOAT_ORDER = ("float16", "bfloat16", "float32", "float64")

@@ -43,12 +43,16 @@ def check(backend, shape, key) -> None:
 
 
 def explain(backend, shape, key, error):
-    """The library's IndexError for this index expression, said better; the same error where there is nothing better."""
+    """The IndexError or ValueError of an array library for this index expression, said better where that can be."""
     check(backend, shape, key)
-    parts = key if isinstance(key, tuple) else (key,)
-    arrays = [tuple(k.shape) for k in parts if hasattr(k, "dtype")]
-    if len(arrays) > 1 and "broadcast" in str(error):
-        text = " and ".join(map(str, arrays))
+    arrays = [k for k in (key if isinstance(key, tuple) else (key,)) if hasattr(k, "dtype")]
+    shapes = [tuple(k.shape) for k in arrays if k.dtype.kind in "iu"]
+    clash = any(
+        len({s[-d] for s in shapes if len(s) >= d} - {1}) > 1 for d in range(1, 1 + max(map(len, shapes), default=0))
+    )
+    masks = len(shapes) < len(arrays) > 1 and isinstance(error, IndexError)
+    if clash or (masks and "broadcast" in str(error)):
+        text = " and ".join(str(tuple(k.shape)) for k in arrays)
         return IndexRangeError(f"the index arrays of shapes {text} do not broadcast together (a mask counts its True)")
     return error
 

@@ -56,7 +56,7 @@ class PlaceKernels:
     def _put(self, out, key, value):
         try:
             out[key] = value
-        except IndexError as e:
+        except (IndexError, ValueError) as e:
             raise keys.explain(self, out.shape, key, e) from None
 
     def apart(self, value, out):
@@ -95,11 +95,21 @@ class HostPlaceKernels:
         """See PlaceKernels."""
         if out.dtype.itemsize == 2 and out.dtype.kind not in "iu":
             total = out.astype(np.float32)
-            np.add.at(total, key, g.astype(np.float32))
+            self._at(np.add, total, key, g.astype(np.float32))
             out[...] = total.astype(out.dtype)
-            return
+        else:
+            self._at(np.add, out, key, g)
+
+    def _at(self, ufunc, out, key, g):
+        """ufunc.at in the form that NumPy does quickest: whole rows, a flat index, or as it is."""
         try:
-            np.add.at(out, key, g)
+            if getattr(g, "size", 0) < _FEW or g.dtype != out.dtype or not out.flags.c_contiguous:
+                ufunc.at(out, key, g)
+            elif ufunc is np.add and _is_rows(out, key, g):
+                _add_rows(out, key[0] if isinstance(key, tuple) else key, g)
+            else:
+                places = _flat(out.shape, key)
+                ufunc.at(out.reshape(-1), places.reshape(-1), np.broadcast_to(g, places.shape).reshape(-1))
         except IndexError as e:
             raise keys.explain(self, out.shape, key, e) from None
 
@@ -123,4 +133,51 @@ class HostPlaceKernels:
 
     def reduce_at(self, out, key, value, how) -> None:
         """See PlaceKernels."""
-        {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[how].at(out, key, value)
+        self._at({"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[how], out, key, value)
+
+
+_FEW = 256  # elements below which turning an index into another form does not pay
+_ROUNDS = 8  # values for one row that are each added in a round over all rows
+
+
+def _is_rows(out, key, g):
+    """Whether key is one vector of row numbers, and g has a long row for each."""
+    first = key[0] if isinstance(key, tuple) else key
+    if (isinstance(key, tuple) and len(key) > 1) or first.dtype.kind not in "iu" or first.ndim != 1:
+        return False
+    return g.shape == (first.size, *out.shape[1:]) and g.size >= 16 * first.size
+
+
+def _add_rows(out, index, g):
+    """out[index] += g: in the first round the first value for each row, then the second of those that have one, ..."""
+    n = len(out)
+    if index.min() < -n or index.max() >= n:
+        raise IndexError("out of bounds")
+    index = index % n
+    order = np.argsort(index, kind="stable")
+    lined = index[order]
+    starts = np.flatnonzero(np.concatenate(([True], lined[1:] != lined[:-1])))
+    if starts.size == index.size:
+        out[index] += g
+        return
+    rank = np.arange(index.size) - np.repeat(starts, np.diff(np.append(starts, index.size)))
+    for k in range(_ROUNDS):
+        now = order[rank == k]
+        out[index[now]] += g[now]
+    rest = np.sort(order[rank >= _ROUNDS])
+    if rest.size:
+        np.add.at(out.reshape(-1), _flat(out.shape, (index[rest],)).reshape(-1), g[rest].reshape(-1))
+
+
+def _flat(shape, key):
+    """The numbers, in C order, of the elements that key names. Raises IndexError."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if len(parts) < len(shape) or any(not hasattr(k, "dtype") or k.dtype.kind not in "iu" for k in parts):
+        return np.arange(math.prod(shape)).reshape(shape)[key]
+    total = 0
+    for k, n in zip(parts, shape, strict=True):
+        low = k.min(initial=0)
+        if low < -n or k.max(initial=-1) >= n:
+            raise IndexError("out of bounds")
+        total = total * n + (k % n if low < 0 else k).astype(np.int64, copy=False)
+    return total

@@ -187,8 +187,16 @@ class Batched(Tensor):
     item = tolist = numpy = nonzero = argwhere = unique = masked_select = _values
     __bool__ = __int__ = __float__ = __index__ = __array__ = __contains__ = __reduce_ex__ = _values
 
+    def __copy__(self):
+        return Batched(self.value, self.level)
+
     def __deepcopy__(self, memo):
         return self.clone()
+
+    def detach_(self):
+        """Cut from the graph, itself."""
+        self.value = self.value.detach()
+        return self
 
     def __setitem__(self, key, value):
         Level.setitem(self, key, value)
@@ -210,13 +218,34 @@ def _in_place(name):
     return method
 
 
-for _name in [n[:-1] for n in dir(Tensor) if n.endswith("_") and not n.endswith("__") and hasattr(Tensor, n[:-1])]:
-    if _name not in ("requires_grad", "detach"):
+def _refused(name):
+    def method(self, *_, **__):
+        raise VmapError(
+            f"{name}: inside of vmap there is no such change in place; compute it out of place, e.g. by tl.where"
+        )
+
+    return method
+
+
+for _name in [n[:-1] for n in dir(Tensor) if n.endswith("_") and not n.endswith("__")]:
+    if _name == "bernoulli" or not hasattr(Tensor, _name):  # bernoulli_(p) is not bernoulli() put in place
+        setattr(Batched, _name + "_", _refused(_name + "_"))
+    elif _name not in ("requires_grad", "detach"):
         setattr(Batched, _name + "_", _in_place(_name))
+
+
+def _by_operator(name):
+    function = getattr(Tensor, f"__{name}__")
+
+    def method(self, other):
+        write(self, function(self, other), name)
+        return self
+
+    return method
+
+
 for _name in ("add", "sub", "mul", "pow", "truediv", "floordiv", "mod", "and", "or", "xor"):
-    if hasattr(Tensor, f"__i{_name}__"):
-        _by_operator = lambda self, other, f=getattr(Tensor, f"__{_name}__"), n=_name: (write(self, f(self, other), n), self)[1]  # noqa: E731, E501
-        setattr(Batched, f"__i{_name}__", _by_operator)
+    setattr(Batched, f"__i{_name}__", _by_operator(_name))
 Batched.fill_ = lambda self, value: (self.__setitem__(..., value), self)[1]
 Batched.zero_ = lambda self: self.fill_(0)
 Batched.copy_ = lambda self, other, non_blocking=False: self.fill_(other)

@@ -32,7 +32,9 @@ def elementwise(op, call):
     return op.apply(*call.aligned())
 
 
-@rule("where addcmul addcdiv clamp clamp_between cast clone alias to_device view_dtype gelu sinc nan_to_num polygamma lerp")
+@rule(
+    "where addcmul addcdiv clamp clamp_between cast clone alias to_device view_dtype gelu sinc nan_to_num polygamma lerp"
+)
 def alike(op, call):
     """Element by element, with arguments that say nothing about dimensions."""
     return op.apply(*call.aligned(), **call.args)
@@ -264,7 +266,7 @@ def einsum(op, call):
 
 @rule("attention")
 def attention(op, call):
-    q, k, v, mask = call.inputs
+    q, k, v, _mask = call.inputs
     if call.args.get("dropout_p") or any(x.ndim != q.ndim for x in (k, v)):
         return NotImplemented
     return op.apply(*call.aligned(every=True), **call.args)

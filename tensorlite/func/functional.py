@@ -145,10 +145,12 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     p = _Problem("jacobian", func, inputs, create_graph, strict)
     with recording():
         blocks = _by_columns(p) if strategy == "forward-mode" else [_rows(p, i, vectorize) for i in range(len(p.outs))]
-    jac = tuple([
-        p.given([g.reshape(*o.shape, *x.shape) for g, x in zip(row, p.inputs, strict=True)])
-        for o, row in zip(p.outs, blocks, strict=True)
-    ])
+    jac = tuple(
+        [
+            p.given([g.reshape(*o.shape, *x.shape) for g, x in zip(row, p.inputs, strict=True)])
+            for o, row in zip(p.outs, blocks, strict=True)
+        ]
+    )
     return jac[0] if isinstance(p.out, Tensor) else jac
 
 

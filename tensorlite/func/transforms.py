@@ -69,9 +69,7 @@ class Run:
 
     def released(self, value):
         """A result as it is given to the caller: cut from this run's graph, unless the outside needs that."""
-        return tree.transform(
-            lambda t: t if not isinstance(t, Tensor) or self.foreign(t) else _cut(t), value
-        )
+        return tree.transform(lambda t: t if not isinstance(t, Tensor) or self.foreign(t) else _cut(t), value)
 
     def packed(self, grads):
         """One gradient for each leaf of the inputs, in the shape of argnums and of the trees."""
@@ -239,8 +237,9 @@ def vjp(func, *primals, has_aux=False):
     need_tensors("vjp", run.outs, "output")
 
     def vjp_fn(*cotangents, retain_graph=True, create_graph=None):
-        given = cotangents[0] if len(cotangents) == 1 and not _is_tuple_of_one(run.out) else cotangents
-        flat, skeleton = tree.flatten(given)
+        flat, skeleton = tree.flatten(cotangents[0] if len(cotangents) == 1 else cotangents)
+        if skeleton != run.out_skeleton and tree.flatten(cotangents)[1] == run.out_skeleton:
+            flat, skeleton = tree.flatten(cotangents)  # the output is a tuple of one, the value came alone
         if skeleton != run.out_skeleton:
             raise ArgumentError("vjp: the cotangents must come in the same tree as the output of the function")
         fitting("vjp", "cotangent", flat, run.outs)
@@ -249,10 +248,6 @@ def vjp(func, *primals, has_aux=False):
 
     out = run.released(run.out)
     return (out, vjp_fn, run.released(run.aux)) if has_aux else (out, vjp_fn)
-
-
-def _is_tuple_of_one(out):
-    return isinstance(out, tuple) and len(out) == 1
 
 
 def fitting(name, what, given, like):
@@ -379,9 +374,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, chunk_size=None, randomness="error
                 return tuple(linear([v if j == i else zeros(p.shape, p) for j, p in enumerate(run.inputs)]))
 
             found = _mapped(column, x, run.outs, chunk_size)
-            columns.append([
-                c.movedim(0, -1).reshape(*o.shape, *x.shape) for c, o in zip(found, run.outs, strict=True)
-            ])
+            columns.append([c.movedim(0, -1).reshape(*o.shape, *x.shape) for c, o in zip(found, run.outs, strict=True)])
         jac = [run.packed([column[k] for column in columns]) for k in range(len(run.outs))]
         result = run.released(tree.unflatten(jac, run.out_skeleton))
         return (result, run.released(run.aux)) if has_aux else result

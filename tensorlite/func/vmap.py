@@ -4,7 +4,7 @@ import functools
 
 from tensorlite import tree
 from tensorlite.errors import ArgumentError, DTypeError, IndexRangeError, VmapError, dim_fault
-from tensorlite.func import batching as batching  # fills the table of rules
+from tensorlite.func import batching  # noqa: F401  (fills the table of rules)
 from tensorlite.func.batched import Batched, Level, check_size, levels
 from tensorlite.ops.shape import cat, stack
 from tensorlite.tensor import Tensor, mode
@@ -14,7 +14,8 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     """The function that maps `func` over a dimension of its inputs; func itself sees one example at a time.
 
     in_dims: the dimension of the examples, None for an argument that all share: an int for all arguments, or a tuple with
-    an entry for each, which may be nested as the argument is; keyword arguments are shared by all. out_dims: where the examples go in each result.
+    an entry for each, which may be nested as the argument is; keyword arguments are shared by all.
+    out_dims: where the examples go in each result.
     randomness: "error" refuses random numbers inside, "same" draws once for all examples, "different" for each (func is
     then called once for each example). chunk_size: at most so many examples at a time.
 

@@ -1,4 +1,4 @@
-"""Comparisons, logic, bits and tests: bool (or integer) results, no gradients."""
+"""Comparisons, logic, bits, divisors and tests: bool (or integer) results, no gradients."""
 
 import math
 
@@ -11,8 +11,8 @@ from tensorlite.tensor import Tensor, wrap
 
 __all__ = [
     "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "eq",
-    "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
-    "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne", "not_equal",
+    "equal", "gcd", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+    "isreal", "lcm", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne", "not_equal",
     "signbit",
 ]  # fmt: skip
 
@@ -59,10 +59,17 @@ class Ge(Elementwise):
         return x >= y
 
 
+def _need_bits(x, y):
+    """Refuse floating point."""
+    if getattr(x, "dtype", getattr(y, "dtype", None)).kind not in "biu":
+        raise errors.DTypeError("only bool and integer tensors have bits; convert first, e.g. x.int() or x > 0")
+
+
 class BitwiseAnd(Elementwise):
     name, formula = "bitwise_and", "x & y"
 
     def forward(b, x, y):
+        _need_bits(x, y)
         return x & y
 
 
@@ -70,6 +77,7 @@ class BitwiseOr(Elementwise):
     name, formula = "bitwise_or", "x | y"
 
     def forward(b, x, y):
+        _need_bits(x, y)
         return x | y
 
 
@@ -77,6 +85,7 @@ class BitwiseXor(Elementwise):
     name, formula = "bitwise_xor", "x ^ y"
 
     def forward(b, x, y):
+        _need_bits(x, y)
         return x ^ y
 
 
@@ -115,6 +124,28 @@ class BitwiseRightShift(Elementwise):
     def forward(b, x, y):
         fits, out, bits, dtype = _shifted(b, x, y, lambda x, y: x >> y)
         return b.xp.where(fits, out, (x >> (bits - 1)) >> 1).astype(dtype, copy=False)
+
+
+def _whole(x, y):
+    """Refuse what has no divisors."""
+    if getattr(x, "dtype", getattr(y, "dtype", None)).kind not in "iu":
+        raise errors.DTypeError("only integers have divisors and multiples; convert first, e.g. x.int()")
+
+
+class Gcd(Elementwise):
+    name, formula = "gcd", "the greatest common divisor of x and y"
+
+    def forward(b, x, y):
+        _whole(x, y)
+        return b.xp.gcd(x, y)
+
+
+class Lcm(Elementwise):
+    name, formula = "lcm", "the least common multiple of x and y"
+
+    def forward(b, x, y):
+        _whole(x, y)
+        return b.xp.lcm(x, y)
 
 
 class LogicalAnd(Elementwise):
@@ -183,6 +214,7 @@ logical_and, logical_or, logical_xor, logical_not = (
     function(op) for op in (LogicalAnd, LogicalOr, LogicalXor, LogicalNot)
 )
 bitwise_left_shift, bitwise_right_shift = function(BitwiseLeftShift), function(BitwiseRightShift)
+gcd, lcm = function(Gcd), function(Lcm)
 isnan, isinf, isfinite, signbit = (function(op) for op in (Isnan, Isinf, Isfinite, Signbit))
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
@@ -225,4 +257,5 @@ def allclose(input, other, rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
 
 def equal(input, other) -> bool:
     """Whether both have the same shape and the same elements."""
+    only_tensor("equal", input), only_tensor("equal", other)
     return input.shape == other.shape and bool((input == other).all())

@@ -25,10 +25,13 @@ def _with(y, bias):
 
 
 class Conv(Op):
-    """x (N, C, *size), weight (O, C / groups, *kernel) -> (N, O, *out). `low`: the zeros in front of each dimension,
-    `count`: the windows along it."""
+    """x (N, C, *size), weight (O, C / groups, *kernel) -> (N, O, *out).
 
-    name, formula = "conv", "sum over c, k of w[o, c, k] x[n, c, place * stride + k * dilation - padding] + b"
+    out[n, o, place] = sum over c, k of weight[o, c, k] x[n, c, place * stride + k * dilation - low] + bias[o].
+    `low`: the zeros in front of each dimension; `count`: the windows along it.
+    """
+
+    name, formula = "conv", "windows of x @ w + b"
     local = ("conv_transpose with w", "conv_weight with x", "1, summed over all places")
     extras = ("size", "kernel")
 
@@ -48,12 +51,12 @@ class Conv(Op):
 
 
 class ConvTranspose(Op):
-    """x (N, O, *out), weight (O, C / groups, *kernel) -> (N, C, *size): each element of x spreads the kernel at its place."""
+    """x (N, O, *out), weight (O, C / groups, *kernel) -> (N, C, *size): each element of x spreads the kernel at its place.
 
-    name, formula = (
-        "conv_transpose",
-        "out[n, c, place * stride + k * dilation - padding] += w[o, c, k] x[n, o, place]; + b",
-    )
+    out[n, c, place * stride + k * dilation - low] += weight[o, c, k] x[n, o, place]; + bias[c].
+    """
+
+    name, formula = "conv_transpose", "windows of out += w x; + b"
     local = ("conv with w", "conv_weight of g with x", "1, summed over all places")
     extras = ("count", "kernel")
 
@@ -73,12 +76,12 @@ class ConvTranspose(Op):
 
 
 class ConvWeight(Op):
-    """x (N, C, *size), y (N, O, *out) -> (O, C / groups, *kernel)."""
+    """x (N, C, *size), y (N, O, *out) -> (O, C / groups, *kernel).
 
-    name, formula = (
-        "conv_weight",
-        "sum over n, place of y[n, o, place] x[n, c, place * stride + k * dilation - padding]",
-    )
+    out[o, c, k] = sum over n, place of y[n, o, place] x[n, c, place * stride + k * dilation - low].
+    """
+
+    name, formula = "conv_weight", "y @ windows of x"
     local = ("conv_transpose of y with g", "conv of x with g")
     extras = ("size", "count")
 
@@ -96,9 +99,9 @@ class ConvWeight(Op):
 
 
 class Im2col(Op):
-    """x (N, C, *size) -> (N, C * kernel, places)."""
+    """x (N, C, *size) -> (N, C * kernel, places): out[n, (c, k), place] = x[n, c, place * stride + k * dilation - low]."""
 
-    name, formula, local = "im2col", "out[n, c k, place] = x[n, c, place * stride + k * dilation - padding]", "col2im"
+    name, formula, local = "im2col", "windows of x as columns", "col2im"
     extras = ("size",)
 
     def forward(b, x, *, kernel, stride, low, dilation, count):
@@ -114,7 +117,7 @@ class Im2col(Op):
 class Col2im(Op):
     """x (N, C * kernel, places) -> (N, C, *size): overlapping windows are summed."""
 
-    name, formula, local = "col2im", "out[n, c, place * stride + k * dilation - padding] += x[n, c k, place]", "im2col"
+    name, formula, local = "col2im", "columns of x summed as windows", "im2col"
 
     def forward(b, x, *, kernel, stride, low, dilation, count, size):
         cols = x.reshape(x.shape[0], x.shape[1] // _product(*kernel), *kernel, *count)
@@ -190,8 +193,8 @@ def _check(name, x, weight, bias, groups, rank, channels, features):
         return kind(errors.compose(name, text, table, path()))
 
     for what, v in zip(("input", "weight", "bias"), inputs, strict=True):
-        if v is not None and not v.dtype.is_floating_point:
-            raise fault(errors.DTypeError, f"{what} must be floating-point, not {v.dtype.name}; use x.float()")
+        if v is not None and not v.dtype.category:
+            raise fault(errors.DTypeError, f"{what} must hold numbers, not bools; use x.float()")
         if v is not None and v.array.dtype != x.array.dtype:
             text = f"input is {x.dtype.name}, {what} {v.dtype.name}; convert one, e.g. x.to(tl.{v.dtype.name})"
             raise fault(errors.DTypeError, text)
@@ -261,7 +264,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) 
 
     Raises:
         ShapeError: channels that weight does not expect, groups that do not divide, a kernel larger than the padded input.
-        DTypeError: different dtypes, or integers. ArgumentError: a stride or dilation below 1, a negative padding.
+        DTypeError: different dtypes, or bools. ArgumentError: a stride or dilation below 1, a negative padding.
 
     Example:
         >>> import tensorlite as tl

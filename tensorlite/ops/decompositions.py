@@ -13,7 +13,7 @@ from tensorlite.backend import dtypes
 from tensorlite.op import Op
 from tensorlite.ops.convert import cast
 from tensorlite.ops.linalg import adjoint, column, matrices, row, solve_triangular, which, zeros_like_batch
-from tensorlite.ops.matmul import matmul, no_out
+from tensorlite.ops.matmul import matmul, need_tensors, no_out
 from tensorlite.ops.shape import cat, transpose
 from tensorlite.tensor import Tensor, wrap
 
@@ -191,6 +191,7 @@ def cholesky_solve(B, L, upper=False, *, out=None) -> Tensor:
     no_out("cholesky_solve", out)
     if not isinstance(B, Tensor) or B.ndim < 2:
         raise errors.ShapeError(f"cholesky_solve: B must be a matrix (at least 2 dimensions), got {errors.describe(B)}")
+    need_tensors("cholesky_solve", L)
     low, high = (transpose(L, -1, -2), L) if upper else (L, transpose(L, -1, -2))
     return solve_triangular(high, solve_triangular(low, B, upper=False), upper=True)
 

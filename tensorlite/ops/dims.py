@@ -25,6 +25,13 @@ def several(op: str, dim, ndim: int):
     return dims if ndim else ()
 
 
+def of_dims(op, x, dim):
+    """dim as an index, of a tensor that has dimensions."""
+    if not x.ndim:
+        raise errors.ShapeError(f"{op}: at least 1 dimension is needed, got a 0-dimensional tensor")
+    return one(op, dim, x.ndim)
+
+
 def kept(shape, dims):
     """The shape with `dims` set to 1: that of a reduction with keepdim."""
     return tuple(1 if i in dims else n for i, n in enumerate(shape))

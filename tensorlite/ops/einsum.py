@@ -8,7 +8,7 @@ from tensorlite.backend import dtypes
 from tensorlite.op import Op
 from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
-from tensorlite.ops.matmul import mixed_dtypes, no_out
+from tensorlite.ops.matmul import mixed_dtypes, need_tensors, no_out
 from tensorlite.ops.shape import reshape
 from tensorlite.tensor import Tensor, path
 
@@ -21,7 +21,7 @@ class Einsum(Op):
     """One or two tensors; a label stands for one size. The output may, other than the user's, repeat a label (zeros off
     the diagonal) and have labels of its own (the result is repeated to `sizes`): so each derivative is an einsum again."""
 
-    name, formula = "einsum", "sum of x[...] y[...] over the labels that the output lacks"
+    name, formula = "einsum", "sum of x y, by labels"
     local = ("einsum of g and y, to the labels of x", "einsum of g and x, to the labels of y")
 
     def forward(b, x, y, *, equation, sizes):
@@ -276,6 +276,7 @@ def tensordot(a, b, dims=2, out=None) -> Tensor:
     dims: a number n (the last n of a with the first n of b), or two lists of dimensions that belong together.
     """
     no_out("tensordot", out)
+    need_tensors("tensordot", a, b)
     if isinstance(dims, Tensor):
         dims = dims.tolist()
     if hasattr(dims, "__index__"):
@@ -309,6 +310,7 @@ def _dims(d, x):
 
 def inner(input, other) -> Tensor:
     """The sum of products over the last dimension of both; with a 0-d operand the product."""
+    need_tensors("inner", input, other)
     if not input.ndim or not other.ndim:
         return input * other
     if input.shape[-1] != other.shape[-1]:
@@ -320,6 +322,7 @@ def inner(input, other) -> Tensor:
 
 def trace(input) -> Tensor:
     """The sum of the diagonal of a matrix; integers are summed as int64."""
+    need_tensors("trace", input)
     if input.ndim != 2:
         raise errors.ShapeError(f"trace: a matrix is needed, got {errors.describe(input)}")
     if input.dtype.category < 2:

@@ -36,7 +36,10 @@ class Sub(Elementwise):
     lends = True
 
     def forward(b, x, y):
-        return x - y
+        try:
+            return x - y
+        except TypeError:
+            raise errors.DTypeError("bools have no difference; use x ^ y, or convert one first, e.g. x.int()") from None
 
     rules = (lambda m, g: g, lambda m, g: -g)
 
@@ -406,7 +409,7 @@ def lerp(input, end, weight) -> Tensor:
     Example:
         >>> import tensorlite as tl
         >>> tl.lerp(tl.tensor([0.0, 10.0]), tl.tensor([1.0, 20.0]), 0.5)
-        tensor([ 0.5, 15.0])
+        tensor([ 0.5000, 15.0000])
     """
     only_tensor("lerp", input), only_tensor("lerp: end", end)
     for key, v in (("end", end), ("weight", weight)):

@@ -11,7 +11,7 @@ from tensorlite.tensor import Tensor
 
 __all__ = [
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
-    "atan2", "atanh", "cos", "cosh", "deg2rad", "exp", "exp2", "expm1", "hypot", "log", "log10", "log1p", "log2", "logaddexp",
+    "atan2", "atanh", "cos", "cosh", "deg2rad", "exp", "exp2", "expm1", "hypot", "ldexp", "log", "log10", "log1p", "log2", "logaddexp",
     "logaddexp2", "rad2deg", "relu", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
 ]  # fmt: skip
 
@@ -305,6 +305,11 @@ sinh, cosh, tanh, asinh, acosh, atanh = (function(op) for op in (Sinh, Cosh, Tan
 atan2, hypot, logaddexp, logaddexp2 = (function(op) for op in (Atan2, Hypot, Logaddexp, Logaddexp2))
 sigmoid, relu = function(Sigmoid), function(Relu)
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh, arctan2 = asin, acos, atan, asinh, acosh, atanh, atan2
+
+
+def ldexp(input, other) -> Tensor:
+    """input * 2^other, with broadcasting."""
+    return Mul.apply(input, exp2(other))
 
 
 def deg2rad(input) -> Tensor:

@@ -17,7 +17,7 @@ class Index(Op):
     def forward(b, x, *, key, basic):
         try:
             return x[key], (x.shape,)
-        except IndexError as e:
+        except (IndexError, ValueError) as e:
             raise keys.explain(b, x.shape, key, e) from None
 
     def add_into(b, total, g, key, basic):

@@ -12,7 +12,7 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.op import Op
 from tensorlite.ops.convert import cast
-from tensorlite.ops.matmul import matmul, mixed_dtypes, no_out, swapped
+from tensorlite.ops.matmul import matmul, mixed_dtypes, need_tensors, no_out, swapped
 from tensorlite.ops.select import where
 from tensorlite.ops.shape import expand, movedim, reshape, squeeze, transpose, unsqueeze
 from tensorlite.tensor import Tensor, path, wrap
@@ -28,8 +28,7 @@ def matrices(name, *tensors, square=()):
         DTypeError: integers, different dtypes. ShapeError: fewer than 2 dimensions; one of those in `square` (numbers) that is not.
     """
     for i, x in enumerate(tensors):
-        if not isinstance(x, Tensor):
-            raise errors.DTypeError(f"{name}: a Tensor is needed, not {type(x).__name__}")
+        need_tensors(name, x)
         if not x.dtype.is_floating_point:
             raise errors.DTypeError(
                 f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()"
@@ -190,6 +189,23 @@ def cutoff(b, s, atol, rtol):
     return b.xp.maximum(top, b.xp.asarray(atol, dtype=s.dtype))
 
 
+class Slogdet(Op):
+    name, formula, local, outputs = "slogdet", "sign and ln |det A|", "0 of the sign, A^-T of ln |det A|", 2
+
+    def forward(b, x):
+        sign, logabs = b.xp.linalg.slogdet(x)
+        return sign, logabs
+
+    rules = lambda m, g, x: m.reshape(g[1], shape=(*g[1].shape, 1, 1)) * adjoint(m, m.inv(x))  # noqa: E731
+
+
+class MatrixRank(Op):
+    name, formula = "matrix_rank", "how many singular values s are above max(atol, rtol * the largest)"
+
+    def forward(b, s, *, atol, rtol):
+        return (s > cutoff(b, s, atol, rtol) if s.shape[-1] else s > 0).sum(axis=-1)
+
+
 # ---------------------------------------------------------------- solving
 def solve(A, B, *, left=True, out=None) -> Tensor:
     """X with A X = B (left=False: X A = B), by LU factorisation with pivoting. B: matrices, or vectors where B has one
@@ -280,7 +296,7 @@ def inv_ex(A, *, check_errors=False, out=None) -> InvEx:
         return InvEx(result, zeros_like_batch(A, dtypes.int32))
     no_out("linalg.inv_ex", out)
     dtype, a = matrices("linalg.inv_ex", A, square=(0,))
-    singular = wrap(a.device.backend.xp.linalg.slogdet(a.array)[0] == 0, a.device)
+    singular = Slogdet.apply(a.detach())[0] == 0
     hit = reshape(singular, (*singular.shape, 1, 1))
     inverse = where(hit, math.inf, Inv.apply(where(hit, eye_like(a), a)))
     return InvEx(cast(inverse, dtype), cast(singular, dtypes.int32))
@@ -315,6 +331,9 @@ def pinverse(input, rcond=1e-15) -> Tensor:
 
 def tolerances(x, atol, rtol):
     """atol and rtol as arguments of an operation on the singular values (..., k) of x."""
+    for v in (atol, rtol):
+        if v is not None and not isinstance(v, (int, float, Tensor)):
+            raise errors.DTypeError(f"atol and rtol must be numbers or tensors, got {v!r}")
     if rtol is None:
         eps = dtypes.finfo(x.dtype).eps
         rtol = max(x.shape[-2:]) * eps if atol is None else 0.0
@@ -350,10 +369,8 @@ def lstsq(A, B, rcond=None, *, driver=None) -> Lstsq:
     limits = tolerances(a, None, rcond)
     solution = matmul(Pinv.apply(a, **limits), y)
     _, s, _ = Svd.apply(a.detach(), full=False)
-    b = a.device.backend
-    kept = s.array > cutoff(b, s.array, **limits) if s.array.size else s.array != 0
-    rank = wrap(kept.sum(axis=-1), a.device)
-    empty = wrap(b.xp.zeros((0,), dtype=dtype.dtype), a.device)
+    rank = MatrixRank.apply(s, **limits)
+    empty = wrap(a.device.backend.xp.zeros((0,), dtype=dtype.dtype), a.device)
     residuals = empty
     if m > n and bool((rank == n).all()):
         residuals = cast(((matmul(a, solution) - y) ** 2).sum(-2), dtype)
@@ -366,6 +383,7 @@ def tensorinv(A, ind=2, *, out=None) -> Tensor:
     no_out("linalg.tensorinv", out)
     if not hasattr(ind, "__index__") or ind <= 0:
         raise errors.ArgumentError(f"linalg.tensorinv: ind must be a positive int, got {ind!r}")
+    need_tensors("linalg.tensorinv", A)
     first, rest = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     if math.prod(first) != math.prod(rest):
         raise errors.ShapeError(
@@ -377,6 +395,7 @@ def tensorinv(A, ind=2, *, out=None) -> Tensor:
 def tensorsolve(A, B, dims=None, *, out=None) -> Tensor:
     """X with tensordot(A, X, X.ndim) = B; dims: dimensions of A to move to its end first."""
     no_out("linalg.tensorsolve", out)
+    need_tensors("linalg.tensorsolve", A, B)
     if dims is not None:
         A = movedim(A, tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
     wanted, n = tuple(A.shape[B.ndim :]), math.prod(B.shape)

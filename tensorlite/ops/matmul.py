@@ -5,9 +5,10 @@ import math
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Op
+from tensorlite.op import Op, as_operand
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import add, mul
+from tensorlite.ops.reduce import need_tensor
 from tensorlite.ops.shape import expand, reshape, squeeze, unsqueeze
 from tensorlite.tensor import Tensor, path
 
@@ -75,10 +76,22 @@ def mixed_dtypes(name, names, tensors):
     return errors.DTypeError(errors.compose(name, fault, errors.argument_table(names, tensors), path()))
 
 
+def need_tensors(name, *values):
+    """Refuse what is no tensor."""
+    for x in values:
+        need_tensor(name, x)
+
+
+def _tensor(name, x):
+    """x, or a NumPy array as a tensor: operators take those on either side."""
+    if type(x).__module__ == "numpy" and getattr(x, "ndim", 0):
+        return as_operand(Matmul, x)
+    need_tensors(name, x)
+    return x
+
+
 def _product(name, input, other):
-    for x in (input, other):
-        if not isinstance(x, Tensor):
-            raise errors.DTypeError(f"{name}: a Tensor is needed, not {type(x).__name__}")
+    input, other = _tensor(name, input), _tensor(name, other)
     if not input.ndim or not other.ndim:
         raise errors.ShapeError(f"{name}: both operands need at least 1 dimension; use * for numbers")
     if input.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
@@ -228,6 +241,7 @@ def chain_matmul(*matrices, out=None) -> Tensor:
     """The product of two and more matrices, multiplied in the order that needs the fewest multiplications."""
     no_out("chain_matmul", out)
     matrices = tuple(matrices[0]) if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices
+    need_tensors("chain_matmul", *matrices)
     if any(x.ndim != 2 for x in matrices):
         raise errors.ShapeError(
             f"chain_matmul: expects matrices, got {', '.join(errors.describe(x) for x in matrices)}"
@@ -242,6 +256,7 @@ def chained(name, tensors) -> Tensor:
     """
     if not tensors:
         raise errors.ArgumentError(f"{name}: at least one tensor is needed")
+    need_tensors(name, *tensors)
     n = len(tensors)
     if n <= 2:
         return tensors[0] if n == 1 else _product(name, *tensors)

@@ -6,8 +6,8 @@ import math
 from tensorlite import errors
 from tensorlite.op import Op
 from tensorlite.ops.convert import cast
-from tensorlite.ops.linalg import adjoint, eye_like, inv, matrices
-from tensorlite.ops.matmul import matmul, no_out
+from tensorlite.ops.linalg import Slogdet, adjoint, eye_like, inv, matrices
+from tensorlite.ops.matmul import matmul, need_tensors, no_out
 from tensorlite.ops.select import where
 from tensorlite.tensor import Tensor
 
@@ -48,16 +48,6 @@ class Cofactor(Op):
         return (along - m.matmul(c, m.matmul(adjoint(m, g), c))) / m.reshape(d, shape=(*d.shape, 1, 1))
 
     rules = _rule
-
-
-class Slogdet(Op):
-    name, formula, local, outputs = "slogdet", "sign and ln |det A|", "0 of the sign, A^-T of ln |det A|", 2
-
-    def forward(b, x):
-        sign, logabs = b.xp.linalg.slogdet(x)
-        return sign, logabs
-
-    rules = lambda m, g, x: m.reshape(g[1], shape=(*g[1].shape, 1, 1)) * adjoint(m, m.inv(x))  # noqa: E731
 
 
 # Pade's coefficients of order 13, and the norm up to which it is exact in float64 (Higham 2005).
@@ -142,6 +132,7 @@ def logdet(input) -> Tensor:
 def matrix_power(input, n, *, out=None) -> Tensor:
     """input multiplied by itself n times, by repeated squaring; n = 0 the identity, n < 0 powers of the inverse."""
     no_out("linalg.matrix_power", out)
+    need_tensors("linalg.matrix_power", input)
     if not hasattr(n, "__index__"):
         raise errors.DTypeError(f"linalg.matrix_power: n must be an int, got {errors.describe(n)}")
     if input.ndim < 2 or input.shape[-1] != input.shape[-2]:

@@ -6,10 +6,10 @@ from tensorlite import errors
 from tensorlite.ops import dims, reduce
 from tensorlite.ops.convert import cast
 from tensorlite.ops.decompositions import svdvals
-from tensorlite.ops.linalg import cutoff, inv_ex, matrices, tolerances
-from tensorlite.ops.matmul import chained, no_out
+from tensorlite.ops.linalg import MatrixRank, inv_ex, matrices, tolerances
+from tensorlite.ops.matmul import chained, need_tensors, no_out
 from tensorlite.ops.shape import movedim, reshape, unsqueeze
-from tensorlite.tensor import Tensor, path, wrap
+from tensorlite.tensor import Tensor, path
 
 __all__ = ["cdist", "dist"]
 
@@ -114,10 +114,8 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False, out=None)
     """How many singular values are above max(atol, rtol * the largest), as int64 (tol is atol under its old name)."""
     no_out("linalg.matrix_rank", out)
     _, a = matrices("linalg.matrix_rank", A, square=(0,) if hermitian else ())
-    s = svdvals(a.detach()).array
     limits = tolerances(a, tol if atol is None else atol, rtol)
-    kept = s > cutoff(a.device.backend, s, **limits) if s.shape[-1] else s != 0
-    return wrap(kept.sum(axis=-1), a.device)
+    return MatrixRank.apply(svdvals(a.detach()), **limits)
 
 
 def multi_dot(tensors, *, out=None) -> Tensor:
@@ -146,8 +144,8 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
         table = errors.argument_table(("x1", "x2"), (x1, x2))
         fault = "two lists of points with equally many coordinates are needed, (..., n, k) and (..., m, k)"
         raise errors.ShapeError(errors.compose("cdist", fault, table, path()))
-    if not p >= 0:
-        raise errors.ArgumentError(f"cdist: p must not be negative, got {p}")
+    if not isinstance(p, (int, float)) or not p >= 0:
+        raise errors.ArgumentError(f"cdist: p must be a number and not negative, got {p!r}")
     difference = unsqueeze(x1, -2) - unsqueeze(x2, -3)
     if not difference.shape[-1]:  # no coordinates: all distances are 0
         return reduce.sum(difference, -1)
@@ -156,4 +154,5 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
 
 def dist(input, other, p=2) -> Tensor:
     """The p-norm of input - other (which broadcast), over all elements. Its gradient is 0 where they are equal."""
+    need_tensors("dist", input, other)
     return reduce.norm(_ready("dist", input - other, None), p)

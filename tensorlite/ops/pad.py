@@ -4,7 +4,8 @@ from tensorlite import errors
 from tensorlite.op import Op
 from tensorlite.ops.convert import clone
 from tensorlite.ops.dims import shape_of
-from tensorlite.ops.shape import cat, expand, flip, narrow
+from tensorlite.ops.pieces import narrow
+from tensorlite.ops.shape import cat, expand, flip
 from tensorlite.tensor import Tensor
 
 __all__ = ["constant_pad_nd"]

@@ -19,9 +19,12 @@ __all__ = [
 
 
 class Resample(Op):
-    """Weighted sums along each spatial dimension in turn. taps: see Windows.resample; sizes: of x."""
+    """Along each spatial dimension in turn: out[..., o, ...] = sum over k of weights[k][o] x[..., positions[k][o], ...].
 
-    name, formula = "resample", "sum over k of weight[k, place] x[..., position[k, place], ...] along each dimension"
+    taps: for each dimension (positions, weights), or None where it stays as it is; sizes: those of x.
+    """
+
+    name, formula = "resample", "weighted sums of windows of x"
     local = "the same with the tables transposed"
 
     def forward(b, x, *, taps, sizes):
@@ -44,7 +47,7 @@ class MaxPoolIndex(Op):
 class MaxPool(Op):
     """x (N, C, *size) at index (N, C, *out), which counts through the flattened spatial dimensions."""
 
-    name, formula, local = "max_pool", "x[index of the maximum of each window]", ("1 at the maximum", "")
+    name, formula, local = "max_pool", "max of windows of x", ("1 at the maximum", "")
     extras = ("size",)
 
     def forward(b, x, index, *, apart):
@@ -336,7 +339,7 @@ def avg_pool2d(
 
     Raises:
         ShapeError: a window larger than the padded input. ArgumentError: padding of more than half a window, stride 0.
-        DTypeError: integers.
+        DTypeError: integers (PyTorch cuts their means off to integers, for int64 only).
     """
     return _avg_pool(
         "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -400,3 +403,8 @@ def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """(sum of x^p)^(1/p) over windows of images. See lp_pool1d."""
     return _lp_pool("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(sum of x^p)^(1/p) over windows of volumes. See lp_pool1d."""
+    return _lp_pool("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)

@@ -6,7 +6,7 @@ from tensorlite.op import Op
 from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import mul
-from tensorlite.ops.matmul import no_out
+from tensorlite.ops.matmul import need_tensors, no_out
 from tensorlite.ops.reduce import sum as summed
 from tensorlite.ops.shape import reshape, stack
 from tensorlite.tensor import Tensor, path
@@ -35,6 +35,7 @@ def linalg_cross(input, other, *, dim=-1, out=None) -> Tensor:
         tensor([0., 0., 1.])
     """
     no_out("linalg.cross", out)
+    need_tensors("linalg.cross", input, other)
     if input.ndim != other.ndim:
         table = errors.argument_table(("input", "other"), (input, other))
         raise errors.ShapeError(errors.compose("linalg.cross", "equally many dimensions are needed", table, path()))
@@ -50,6 +51,7 @@ def linalg_cross(input, other, *, dim=-1, out=None) -> Tensor:
 
 def cross(input, other, dim=None, *, out=None) -> Tensor:
     """tl.linalg.cross in its old form: without dim, along the first dimension of size 3."""
+    need_tensors("cross", input, other)
     if dim is None:
         dim = next((i for i, n in enumerate(input.shape) if n == 3), None)
         if dim is None:
@@ -61,6 +63,7 @@ def kron(input, other, *, out=None) -> Tensor:
     """The Kronecker product: each element of input times the whole of other; sizes multiply. The tensor with fewer
     dimensions gets leading ones of size 1."""
     no_out("kron", out)
+    need_tensors("kron", input, other)
     n = max(input.ndim, other.ndim)
     a, b = ((1,) * (n - x.ndim) + tuple(x.shape) for x in (input, other))
     left = reshape(input, [v for size in a for v in (size, 1)])
@@ -104,6 +107,7 @@ def linalg_vander(x, *, N=None) -> Tensor:
 
 def vander(x, N=None, increasing=False) -> Tensor:
     """Vandermonde's matrix of a vector; unlike tl.linalg.vander with the highest power first, unless increasing."""
+    need_tensors("vander", x)
     if x.ndim != 1:
         raise errors.ShapeError(f"vander: a vector is needed, got {errors.describe(x)}; see tl.linalg.vander")
     n = x.shape[0] if N is None else N

@@ -5,7 +5,7 @@ from tensorlite.backend import host
 from tensorlite.op import Op, registry
 from tensorlite.ops.convert import clone
 from tensorlite.ops.dims import one, several, shape_of
-from tensorlite.ops.shape import contiguous, expand, flip, ravel, repeat, reshape, transpose
+from tensorlite.ops.shape import contiguous, expand, flip, ravel, reshape, transpose
 from tensorlite.tensor import Tensor, wrap
 
 __all__ = ["fliplr", "flipud", "repeat_interleave", "roll", "rot90", "tile"]
@@ -76,6 +76,21 @@ def flipud(input) -> Tensor:
     if not input.ndim:
         raise errors.ShapeError("flipud: at least 1 dimension is needed, got a 0-dimensional tensor")
     return flip(input, 0)
+
+
+def repeat(input, *sizes) -> Tensor:
+    """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
+    sizes = shape_of("repeat", sizes)
+    if len(sizes) < input.ndim:
+        raise errors.ShapeError(f"repeat: {len(sizes)} counts for {input.ndim} dimensions")
+    shape = (1,) * (len(sizes) - input.ndim) + tuple(input.shape)
+    if all(s == 1 for s in sizes):
+        return reshape(clone(input), shape)
+    pairs = reshape(input, [v for n in shape for v in (1, n)])
+    wide = expand(pairs, [v for s, n in zip(sizes, shape, strict=True) for v in (s, n)])
+    return contiguous(
+        reshape(wide, [s * n for s, n in zip(sizes, shape, strict=True)])
+    )  # ones repeated are still a view
 
 
 def tile(input, *sizes, dims=None) -> Tensor:

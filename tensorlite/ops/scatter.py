@@ -233,7 +233,7 @@ def scatter_add(input, dim, index, src) -> Tensor:
     return scatter_reduce(input, dim, index, src, "sum", _op="scatter_add")
 
 
-_HOW = {"sum": "sum", "mean": "mean", "prod": "prod", "amax": "amax", "amin": "amin"}
+_HOW = ("sum", "mean", "prod", "amax", "amin")
 
 
 def scatter_reduce(input, dim, index, src, reduce, *, include_self=True, _op="scatter_reduce") -> Tensor:

@@ -74,8 +74,11 @@ def where(condition, input=None, other=None):
 
 def masked_fill(input, mask, value) -> Tensor:
     """input with `value` (a number or a 0-d tensor) where the bool tensor mask holds."""
+    only_tensor("masked_fill", input)
     if not isinstance(mask, Tensor) or mask.dtype.category != 0:
         raise errors.DTypeError(f"masked_fill: mask must be a bool tensor, got {errors.describe(mask)}")
+    if not isinstance(value, (Tensor, bool, int, float)):
+        value = as_operand(Where, value)
     if isinstance(value, Tensor):
         if value.ndim:
             raise errors.ShapeError(
@@ -95,15 +98,15 @@ def clamp(input, min=None, max=None) -> Tensor:
     Example:
         >>> import tensorlite as tl
         >>> tl.clamp(tl.tensor([-2.0, 0.5, 2.0]), -1, 1)
-        tensor([-1.0,  0.5,  1.0])
+        tensor([-1.0000,  0.5000,  1.0000])
     """
     only_tensor("clamp", input)
-    bounds = [v for v in (min, max) if v is not None]
+    low, high = (v if v is None else as_operand(Clamp, v) for v in (min, max))
+    bounds = [v for v in (low, high) if v is not None]
     if not bounds:
         raise errors.ArgumentError("clamp: at least one of min and max must be given")
-    bounds = [as_operand(Clamp, v) for v in bounds]
     dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (input, *bounds)])
-    x, low, high = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (input, min, max))
+    x, low, high = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (input, low, high))
     if not any(isinstance(v, Tensor) for v in bounds):
         return Clamp.apply(x, low=low, high=high)
     number = x.device.backend.number

@@ -1,4 +1,4 @@
-"""Operations that move elements but do not compute: reshape, permute, expand, cat, split, triangles. Views where possible."""
+"""Operations that move elements but do not compute: reshape, permute, expand, cat, triangles. Views where possible."""
 
 import math
 
@@ -6,13 +6,13 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.op import Op, registry
 from tensorlite.ops.convert import cast
-from tensorlite.ops.dims import infer, one, several, shape_of
+from tensorlite.ops.dims import infer, of_dims, one, several, shape_of
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "adjoint", "broadcast_to", "cat", "chunk", "concat", "concatenate", "flatten", "flip", "moveaxis", "movedim",
-    "narrow", "permute", "ravel", "reshape", "select", "split", "squeeze", "stack", "swapaxes", "swapdims", "t",
-    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
+    "adjoint", "broadcast_to", "cat", "concat", "concatenate", "flatten", "flip", "moveaxis", "movedim", "permute",
+    "ravel", "reshape", "squeeze", "stack", "swapaxes", "swapdims", "t", "transpose", "tril", "triu", "unflatten",
+    "unsqueeze",
 ]  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def ravel(input) -> Tensor:
 
 def unflatten(input, dim, sizes) -> Tensor:
     """Split dimension dim into `sizes` (one may be -1)."""
-    d = _dim("unflatten", input, dim)
+    d = of_dims("unflatten", input, dim)
     sizes = infer("unflatten", shape_of("unflatten", (sizes,)), input.shape[d])
     return reshape(input, (*input.shape[:d], *sizes, *input.shape[d + 1 :]))
 
@@ -204,7 +204,11 @@ def squeeze(input, dim=None, *, axis=None) -> Tensor:
 def unsqueeze(input, dim=None, *, axis=None) -> Tensor:
     """With a new dimension of size 1 at dim (-ndim - 1 to ndim). A view."""
     dim = dim if axis is None else axis
-    d = one("unsqueeze", dim, input.ndim + 1)
+    n = input.ndim
+    if hasattr(dim, "__index__") and not -n - 1 <= dim <= n:
+        fault = f"dim {dim} is out of range: in a tensor of {n} dimensions a new one may stand at {-n - 1} to {n}"
+        raise errors.IndexRangeError(f"unsqueeze: {fault}")
+    d = one("unsqueeze", dim, n + 1)
     return Reshape.apply(input, shape=(*input.shape[:d], 1, *input.shape[d:]))
 
 
@@ -359,64 +363,6 @@ def _alike(tensors, all_of_them):
     return [cast(x, dtype) for x in tensors]
 
 
-def _dim(op, x, dim):
-    """dim as an index, of a tensor that has dimensions."""
-    if not x.ndim:
-        raise errors.ShapeError(f"{op}: at least 1 dimension is needed, got a 0-dimensional tensor")
-    return one(op, dim, x.ndim)
-
-
-def split(tensor, split_size_or_sections, dim=0) -> tuple:
-    """Views of equal pieces (the last may be smaller), or of pieces of the sizes given."""
-    d, how = _dim("split", tensor, dim), split_size_or_sections
-    n = tensor.shape[d]
-    if hasattr(how, "__index__"):
-        how = how.__index__()
-        if how < 0 or (how == 0 and n):
-            raise errors.ArgumentError(f"split: the size of a piece must be positive, got {how}")
-        how = [min(how, n - i) for i in range(0, n, how or 1)] or [0]
-    if sum(how) != n:
-        raise errors.ShapeError(f"split: the sizes {list(how)} add up to {sum(how)}, dimension {d} has {n}")
-    pieces, start = [], 0
-    for size in how:
-        pieces.append(narrow(tensor, d, start, size))
-        start += size
-    return tuple(pieces)
-
-
-def chunk(input, chunks, dim=0) -> tuple:
-    """At most `chunks` pieces of equal size (the last may be smaller)."""
-    if chunks <= 0:
-        raise errors.ArgumentError(f"chunk: the number of pieces must be positive, got {chunks}")
-    n = input.shape[_dim("chunk", input, dim)]
-    return split(input, -(-n // chunks) if n else [0] * chunks, dim)
-
-
-def unbind(input, dim=0, *, axis=None) -> tuple:
-    """The slices along dim, each without it; views."""
-    dim = dim if axis is None else axis
-    return tuple(select(input, dim, i) for i in range(input.shape[_dim("unbind", input, dim)]))
-
-
-def narrow(input, dim, start, length) -> Tensor:
-    """The view start..start+length of dimension dim."""
-    d = _dim("narrow", input, dim)
-    n = input.shape[d]
-    if not -n <= start <= n or length < 0 or (start % n if start < 0 else start) + length > n:
-        raise errors.IndexRangeError(f"narrow: {start} + {length} is outside of dimension {d} of size {n}")
-    start = start + n if start < 0 else start
-    return registry["index"].apply(input, key=(slice(None),) * d + (slice(start, start + length), ...), basic=True)
-
-
-def select(input, dim, index) -> Tensor:
-    """The view at `index` of dimension dim, without it."""
-    d = one("select", dim, input.ndim)
-    n = input.shape[d] if input.ndim else 0
-    if not -n <= index < n:
-        raise errors.IndexRangeError(f"select: index {index} is out of range for dimension {d} of size {n}")
-    return registry["index"].apply(input, key=(slice(None),) * d + (int(index), ...), basic=True)
-
-
 def tril(input, diagonal=0) -> Tensor:
     """The lower triangle of the last two dimensions, the rest 0."""
     _need_matrix("tril", input)
@@ -432,16 +378,3 @@ def triu(input, diagonal=0) -> Tensor:
 def _need_matrix(name, x):
     if x.ndim < 2:
         raise errors.ShapeError(f"{name}: at least 2 dimensions are needed, got {errors.describe(x)}")
-
-
-def repeat(input, *sizes) -> Tensor:
-    """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
-    sizes = shape_of("repeat", sizes)
-    if len(sizes) < input.ndim:
-        raise errors.ShapeError(f"repeat: {len(sizes)} counts for {input.ndim} dimensions")
-    shape = (1,) * (len(sizes) - input.ndim) + tuple(input.shape)
-    if all(s == 1 for s in sizes):
-        return reshape(registry["clone"].apply(input), shape)
-    pairs = reshape(input, [v for n in shape for v in (1, n)])
-    wide = expand(pairs, [v for s, n in zip(sizes, shape, strict=True) for v in (s, n)])
-    return contiguous(reshape(wide, [s * n for s, n in zip(sizes, shape, strict=True)]))  # ones repeated are still a view

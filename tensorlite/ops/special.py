@@ -157,6 +157,6 @@ def xlogy(input, other) -> Tensor:
     x, y = as_operand(Xlogy, input), as_operand(Xlogy, other)
     dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
     dtype = dtype if dtype.is_floating_point else dtypes.get_default_dtype()
-    like = x if isinstance(x, Tensor) else y
+    like = only_tensor("xlogy", x if isinstance(x, Tensor) else y)
     x, y = (v if isinstance(v, Tensor) else constant(like, v, dtype) for v in (x, y))
     return Xlogy.apply(x, y)

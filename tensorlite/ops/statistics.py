@@ -198,7 +198,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", **kw)
     Example:
         >>> import tensorlite as tl
         >>> tl.quantile(tl.tensor([1.0, 2.0, 4.0]), tl.tensor([0.25, 0.5]))
-        tensor([1.5, 2.0])
+        tensor([1.5000, 2.0000])
     """
     return _quantile("quantile", input, q, dim, keepdim, interpolation, kw, skip=False)
 

@@ -3,19 +3,16 @@
 Reshapes and permutations stand in shape.py, reading by x[...] in index.py.
 """
 
-import itertools
-
 from tensorlite import errors
 from tensorlite.backend.places import repeats
 from tensorlite.op import Op, registry
 from tensorlite.ops.convert import cast, clone
 from tensorlite.ops.dims import one, shape_of
-from tensorlite.ops.shape import narrow, permute, ravel, reshape, split
+from tensorlite.ops.shape import permute, ravel, reshape
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "as_strided", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "dsplit", "hsplit", "narrow_copy",
-    "select_scatter", "slice_scatter", "split_with_sizes", "tensor_split", "vsplit",
+    "as_strided", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "select_scatter", "slice_scatter",
 ]  # fmt: skip
 
 
@@ -316,62 +313,3 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1) -> Tensor:
 
 def _at(d, k):
     return registry["index"], {"key": ((slice(None),) * d + (k, ...)), "basic": True}
-
-
-# ---------------------------------------------------------------- pieces
-def narrow_copy(input, dim, start, length) -> Tensor:
-    """narrow, with memory of its own."""
-    return clone(narrow(input, dim, start, length))
-
-
-def split_with_sizes(input, split_sizes, dim=0) -> tuple:
-    """Views of pieces of the sizes given."""
-    return split(input, list(shape_of("split_with_sizes", (split_sizes,))), dim)
-
-
-def tensor_split(input, indices_or_sections, dim=0) -> tuple:
-    """Views of pieces: n of nearly equal size, the larger ones first; or cut at the indices given. (numpy.array_split)
-
-    Example:
-        >>> import tensorlite as tl
-        >>> tl.arange(5).tensor_split(2), tl.arange(5).tensor_split((1, 3))
-        ((tensor([0, 1, 2]), tensor([3, 4])), (tensor([0]), tensor([1, 2]), tensor([3, 4])))
-    """
-    if not input.ndim:
-        raise errors.ShapeError("tensor_split: at least 1 dimension is needed, got a 0-dimensional tensor")
-    d, how = one("tensor_split", dim, input.ndim), indices_or_sections
-    if isinstance(how, Tensor):
-        how = how.tolist()
-    n = input.shape[d]
-    if hasattr(how, "__index__"):
-        if how <= 0:
-            raise errors.ArgumentError(f"tensor_split: the number of pieces must be positive, got {how}")
-        cuts = [n // how * i + min(i, n % how) for i in range(how + 1)]
-    else:
-        cuts = [0, *(slice(0, i).indices(n)[1] for i in shape_of("tensor_split", (how,))), n]
-    return tuple(narrow(input, d, a, max(b - a, 0)) for a, b in itertools.pairwise(cuts))
-
-
-def hsplit(input, indices_or_sections) -> tuple:
-    """tensor_split along the second dimension (of a vector: the first) into equal pieces, or at indices."""
-    return _nsplit("hsplit", input, indices_or_sections, 0 if input.ndim == 1 else 1, 1)
-
-
-def vsplit(input, indices_or_sections) -> tuple:
-    """tensor_split along the first dimension into equal pieces, or at indices."""
-    return _nsplit("vsplit", input, indices_or_sections, 0, 2)
-
-
-def dsplit(input, indices_or_sections) -> tuple:
-    """tensor_split along the third dimension into equal pieces, or at indices."""
-    return _nsplit("dsplit", input, indices_or_sections, 2, 3)
-
-
-def _nsplit(op, input, how, dim, least):
-    if input.ndim < least:
-        raise errors.ShapeError(f"{op}: at least {least} dimensions are needed, got {errors.describe(input)}")
-    if hasattr(how, "__index__") and not isinstance(how, Tensor) and (how <= 0 or input.shape[dim] % how):
-        raise errors.ShapeError(
-            f"{op}: dimension {dim} of size {input.shape[dim]} cannot be cut into {how} equal pieces"
-        )
-    return tensor_split(input, how, dim)

@@ -6,4 +6,18 @@ when one is missing.
 
 from samples import conv, elementwise, factors, functions, fused, index, linalg, moving, pool, reduce, scan, shape, sort
 
-RECORDS = [*elementwise.RECORDS, *functions.RECORDS, *reduce.RECORDS, *scan.RECORDS, *sort.RECORDS, *moving.RECORDS, *shape.RECORDS, *index.RECORDS, *linalg.RECORDS, *factors.RECORDS, *fused.RECORDS, *conv.RECORDS, *pool.RECORDS]
+RECORDS = [
+    *elementwise.RECORDS,
+    *functions.RECORDS,
+    *reduce.RECORDS,
+    *scan.RECORDS,
+    *sort.RECORDS,
+    *moving.RECORDS,
+    *shape.RECORDS,
+    *index.RECORDS,
+    *linalg.RECORDS,
+    *factors.RECORDS,
+    *fused.RECORDS,
+    *conv.RECORDS,
+    *pool.RECORDS,
+]

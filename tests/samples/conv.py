@@ -202,8 +202,10 @@ _conv_errors = (
      "conv2d: bias must have shape (4,), one number for each output channel"),
     (lambda t: t.conv2d(_image(t), t.ones(4, 3, 3, 3).double()), errors.DTypeError,
      "conv2d: input is float32, weight float64; convert one, e.g. x.to(tl.float64): input float32 (1, 3, 8, 8), weight"),
+    (lambda t: t.conv2d(_image(t) > 0, t.ones(4, 3, 3, 3)), errors.DTypeError,
+     "conv2d: input must hold numbers, not bools; use x.float()"),
     (lambda t: t.conv2d(_image(t).long(), t.ones(4, 3, 3, 3)), errors.DTypeError,
-     "conv2d: input must be floating-point, not int64; use x.float()"),
+     "conv2d: input is int64, weight float32; convert one, e.g. x.to(tl.float32)"),
     (lambda t: t.conv2d(_image(t), t.ones(4, 3, 3, 3), stride=0), errors.ArgumentError, "conv2d: stride must be at least 1, got 0"),
     (lambda t: t.conv2d(_image(t), t.ones(4, 3, 3, 3), stride=(1, 1, 1)), errors.ArgumentError,
      "conv2d: stride must be an int or 2 ints, got (1, 1, 1)"),
@@ -242,9 +244,9 @@ _fold_errors = (
 
 _half = {"low_precision": 8.0}  # sums of up to 27 products
 RECORDS = [
-    *[Record("conv", _conv(f"conv{r}d"), _conv_ref, _conv_cases(r), name=f"conv{r}d",
+    *[Record("conv", _conv(f"conv{r}d"), _conv_ref, _conv_cases(r), name=f"conv{r}d", ints=True,
              errors=_conv_errors if r == 2 else (), **_half) for r in (1, 2, 3)],
-    *[Record("conv_transpose", _conv(f"conv_transpose{r}d"), _transpose_ref, _transpose_cases(r), name=f"conv_transpose{r}d",
+    *[Record("conv_transpose", _conv(f"conv_transpose{r}d"), _transpose_ref, _transpose_cases(r), name=f"conv_transpose{r}d", ints=True,
              errors=_transpose_errors if r == 2 else (), **_half) for r in (1, 2, 3)],
     Record("conv_weight", _weight_call, _weight_ref, lambda rng: [
         Case((values(rng, (2, 2, 5)), values(rng, (2, 3, n))), {"kernel": 3, "stride": s, "padding": p})

@@ -18,7 +18,8 @@ def _bools(op, f):
 arithmetic = [
     binary("add", np.add, "add", errors=(_MISFIT,)),
     binary("sub", np.subtract, "sub", errors=((
-        lambda t: t.ones(2, dtype=t.bool) - t.ones(2, dtype=t.bool), errors.DTypeError, "sub: numpy boolean subtract"),)),
+        lambda t: t.ones(2, dtype=t.bool) - t.ones(2, dtype=t.bool), errors.DTypeError,
+        "sub: bools have no difference; use x ^ y, or convert one first, e.g. x.int(): x bool (2,), y bool (2,)"),)),
     binary("mul", np.multiply, "mul"),
     binary("div", np.divide, "truediv", away2=(0,), gap=0.4, result="float", kinks="y = 0"),
     binary("pow", np.power, "pow", low=0.3, high=2.0, low2=-2.0, away2=(0, 1), kinks="x = 0",
@@ -92,7 +93,11 @@ def _bits(op, ref):
         pairs = (((3, 4), (3, 4)), ((3, 1), (4,)), ((), (2,)), ((0,), ()))
         return [Case((_whole(rng, a, d), _whole(rng, b, d))) for d in ("bool", "int64", "int32") for a, b in pairs]
 
-    floats = (lambda t: getattr(t, op)(t.ones(2), t.ones(2)), errors.DTypeError, f"{op}: ")
+    floats = (
+        lambda t: getattr(t, op)(t.ones(2), t.ones(2)),
+        errors.DTypeError,
+        f"{op}: only bool and integer tensors have bits; convert first, e.g. x.int() or x > 0",
+    )
     return Record(op, lambda t, x, y: getattr(t, op)(x, y), ref, cases, order=0, elementwise=True, errors=(floats,))
 
 

@@ -198,7 +198,7 @@ norms = [
            torch=lambda t, x, y, p=2.0: t.linalg.vector_norm(x[..., :, None, :] - y[..., None, :, :], p, -1),
            errors=(_fault("cdist: two lists of points with equally many coordinates are needed",
                           lambda t: t.cdist(t.ones(2, 3), t.ones(2, 2))),
-                   _fault("cdist: p must not be negative, got -1", lambda t: t.cdist(t.ones(2, 3), t.ones(2, 3), p=-1),
+                   _fault("cdist: p must be a number and not negative, got -1", lambda t: t.cdist(t.ones(2, 3), t.ones(2, 3), p=-1),
                           errors.ArgumentError))),
     Record("norm", _called("dist"), lambda x, y, p=2: np.linalg.norm((x - y).reshape(-1), p), lambda rng: [
         Case((values(rng, (2, 3)), values(rng, (3,))), a) for a in ({}, {"p": 1}, {"p": 3})], name="dist", low_precision=40.0),

@@ -29,6 +29,9 @@ functions = [
            name="rad2deg", ints=True, result="float"),
     binary("atan2", np.arctan2, away=(0,), gap=0.3, result="float", kinks="the origin", errors=(_misfit,)),
     binary("hypot", np.hypot, away=(0,), gap=0.3, result="float", kinks="the origin"),
+    Record("exp2", lambda t, x, y: t.ldexp(x, y), lambda x, y: x * 2.0**y, lambda rng: [
+        Case((values(rng, a), values(rng, b))) for a, b in (((3, 4), (4,)), ((), ()), ((0,), ()))], name="ldexp",
+        ints=True, result="float"),
     binary("logaddexp", np.logaddexp, result="float"),
     binary("logaddexp2", np.logaddexp2, result="float"),
 ]  # fmt: skip
@@ -214,9 +217,22 @@ def _shifts(op, ref):
     return Record(op, lambda t, x, y: getattr(t, op)(x, y), ref, cases, order=0, elementwise=True, errors=(floats,))
 
 
+def _divisors(op, ref):
+    def cases(rng):
+        pairs = (((3, 4), (3, 4)), ((3, 1), (4,)), ((), (2,)), ((0,), ()))
+        return [Case((rng.integers(-9, 10, a).astype(d), rng.integers(-9, 10, b).astype(d)))
+                for d in ("int64", "int8") for a, b in pairs]  # fmt: skip
+
+    floats = (lambda t: getattr(t, op)(t.ones(2), t.ones(2)), errors.DTypeError,
+              f"{op}: only integers have divisors and multiples; convert first, e.g. x.int()")  # fmt: skip
+    return Record(op, lambda t, x, y: getattr(t, op)(x, y), ref, cases, order=0, elementwise=True, errors=(floats,))
+
+
 bits = [
     _shifts("bitwise_left_shift", lambda x, y: np.left_shift(x, y, dtype=getattr(x, "dtype", getattr(y, "dtype", None)))),
     _shifts("bitwise_right_shift", np.right_shift),
+    _divisors("gcd", np.gcd),
+    _divisors("lcm", np.lcm),
     Record("signbit", lambda t, x: t.signbit(x), np.signbit, lambda rng: _questions(rng)[:1] + _questions(rng)[2:], order=0,
            ints=True, result="bool"),
     Record("eq", lambda t, x: t.isposinf(x), np.isposinf, _questions, order=0, ints=True, result="bool", name="isposinf"),

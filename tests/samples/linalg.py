@@ -263,6 +263,9 @@ systems = [
            _shaped(((4, 2), (4, 3)), ((2, 3, 2), (2, 3, 1)), ((2, 2), (2, 1))), name="lstsq", **loose, errors=(
                _fault("linalg.lstsq: A and B have different numbers of rows: A float32 (3, 2), B float32 (2, 1)",
                       lambda t: t.linalg.lstsq(t.ones(3, 2), t.ones(2, 1))),)),
+    Record("matrix_rank", _called("linalg.matrix_rank"), np.linalg.matrix_rank, lambda rng: [
+        Case((values(rng, s),)) for s in ((3, 2), (2, 2, 3), (0, 2), (0, 2, 2))] + [Case((np.ones((2, 3)),))], order=0,
+        result="int64", errors=(_not_float("linalg.matrix_rank"), _flat("linalg.matrix_rank"))),
     Record("inv", lambda t, x: t.linalg.tensorinv(x.reshape(4, 2, 2), ind=1), lambda x: np.linalg.tensorinv(
         x.reshape(4, 2, 2), ind=1), lambda rng: [Case((well(rng, (4, 4)),))], name="tensorinv", **loose, errors=(
             _fault("linalg.tensorinv: the first 1 dimensions (2,)", lambda t: t.linalg.tensorinv(t.ones(2, 3), ind=1)),)),

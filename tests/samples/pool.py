@@ -330,9 +330,9 @@ RECORDS = [
            result="int64", name="adaptive_max_pool_index"),
     Record("max_unpool", _functional("max_unpool2d"), _unpool_ref, _unpool_cases, errors=_unpool_errors),
     *[Record("resample", _functional(f"lp_pool{r}d"), _lp_ref(r), lambda rng, r=r: [
-        Case((_positive(rng, (1, 2, 5, 4)[4 - r - 2 :]),), {"norm_type": p, "kernel_size": 2, **kw})
+        Case((_positive(rng, (1, 2, 5, 4, 2)[: r + 2]),), {"norm_type": p, "kernel_size": 2, **kw})
         for p, kw in ((2, {}), (3, {"stride": 1}), (1.5, {"ceil_mode": True}))], name=f"lp_pool{r}d", low_precision=16.0)
-      for r in (1, 2)],
+      for r in (1, 2, 3)],
     Record("resample", _functional("interpolate"), _interpolate_ref, _interpolate_cases, name="interpolate",
            errors=_interpolate_errors),
     _moved("pixel_shuffle", "upscale_factor", lambda x, by: _shuffle_ref(x, by), ((1, 8, 2, 3), 2), ((4, 1, 2), 2)),
