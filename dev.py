@@ -68,7 +68,12 @@ def main(name="help", *options):
         print(__doc__)
         return
     install()
-    if name in ("test", "lint", "bench", "docs"):  # these are about the checkout; the others read and write where the user is
+    if name in (
+        "test",
+        "lint",
+        "bench",
+        "docs",
+    ):  # these are about the checkout; the others read and write where the user is
         os.chdir(ROOT)
     if name == "test":
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the tests run side by side: one core each

@@ -3,279 +3,364 @@
 import builtins
 from typing import Any
 
-from tensorlite.backend.dtypes import dtype as _dtype
-from tensorlite.tensor import Tensor as Tensor
-from tensorlite import autograd as autograd
-from tensorlite import backend as backend
-from tensorlite import cli as cli
-from tensorlite import creation as creation
-from tensorlite import cuda as cuda
-from tensorlite import errors as errors
-from tensorlite import graph as graph
-from tensorlite import inplace as inplace
-from tensorlite import interop as interop
-from tensorlite import methods as methods
-from tensorlite import models as models
-from tensorlite import modes as modes
-from tensorlite import nn as nn
-from tensorlite import op as op
-from tensorlite import ops as ops
-from tensorlite import optim as optim
-from tensorlite import random as random
-from tensorlite import viz as viz
-from tensorlite.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
-from tensorlite.anomaly import is_anomaly_enabled as is_anomaly_enabled
-from tensorlite.backend import Device as _device
-from tensorlite.backend import get_default_device as get_default_device
-from tensorlite.backend import set_default_device as set_default_device
-from tensorlite.backend.dtypes import can_cast as can_cast
-from tensorlite.backend.dtypes import dtype as dtype
-from tensorlite.backend.dtypes import finfo as finfo
-from tensorlite.backend.dtypes import get_default_dtype as get_default_dtype
-from tensorlite.backend.dtypes import iinfo as iinfo
-from tensorlite.backend.dtypes import promote_types as promote_types
-from tensorlite.backend.dtypes import set_default_dtype as set_default_dtype
-from tensorlite.creation import arange as arange
-from tensorlite.creation import as_tensor as _asarray
-from tensorlite.creation import as_tensor as as_tensor
-from tensorlite.creation import eye as eye
-from tensorlite.creation import from_numpy as from_numpy
-from tensorlite.creation import full as full
-from tensorlite.creation import linspace as linspace
-from tensorlite.creation import result_type as result_type
-from tensorlite.creation import tensor as tensor
-from tensorlite.gradcheck import gradcheck as gradcheck
-from tensorlite.gradcheck import gradgradcheck as gradgradcheck
+from tensorlite import (
+    autograd as autograd,
+    backend as backend,
+    cli as cli,
+    creation as creation,
+    cuda as cuda,
+    errors as errors,
+    graph as graph,
+    inplace as inplace,
+    interop as interop,
+    methods as methods,
+    models as models,
+    modes as modes,
+    nn as nn,
+    op as op,
+    ops as ops,
+    optim as optim,
+    random as random,
+    viz as viz,
+)
+from tensorlite.anomaly import (
+    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+    is_anomaly_enabled as is_anomaly_enabled,
+)
+from tensorlite.backend import (
+    Device as _device,
+    get_default_device as get_default_device,
+    set_default_device as set_default_device,
+)
+from tensorlite.backend.dtypes import (
+    can_cast as can_cast,
+    dtype as _dtype,
+    dtype as dtype,
+    finfo as finfo,
+    get_default_dtype as get_default_dtype,
+    iinfo as iinfo,
+    promote_types as promote_types,
+    set_default_dtype as set_default_dtype,
+)
+from tensorlite.creation import (
+    arange as arange,
+    as_tensor as _asarray,
+    as_tensor as as_tensor,
+    eye as eye,
+    from_numpy as from_numpy,
+    full as full,
+    linspace as linspace,
+    result_type as result_type,
+    tensor as tensor,
+)
+from tensorlite.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
 from tensorlite.graph.picture import draw_graph as draw_graph
-from tensorlite.modes import enable_grad as enable_grad
-from tensorlite.modes import inference_mode as inference_mode
-from tensorlite.modes import is_grad_enabled as is_grad_enabled
-from tensorlite.modes import is_inference_mode_enabled as is_inference_mode_enabled
-from tensorlite.modes import no_grad as no_grad
-from tensorlite.modes import set_grad_enabled as set_grad_enabled
-from tensorlite.ops.compare import allclose as allclose
-from tensorlite.ops.compare import equal as equal
-from tensorlite.ops.compare import isclose as isclose
+from tensorlite.modes import (
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    is_grad_enabled as is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
+from tensorlite.ops.compare import allclose as allclose, equal as equal, isclose as isclose
 from tensorlite.ops.convert import clone as clone
-from tensorlite.ops.elementwise import add as add
-from tensorlite.ops.elementwise import div as _divide
-from tensorlite.ops.elementwise import div as _true_divide
-from tensorlite.ops.elementwise import div as div
-from tensorlite.ops.elementwise import sub as _subtract
-from tensorlite.ops.elementwise import sub as sub
-from tensorlite.ops.fused import log_softmax as log_softmax
-from tensorlite.ops.fused import softmax as softmax
-from tensorlite.ops.index import gather as gather
-from tensorlite.ops.index import index_select as index_select
+from tensorlite.ops.elementwise import (
+    add as add,
+    div as _divide,
+    div as _true_divide,
+    div as div,
+    sub as _subtract,
+    sub as sub,
+)
+from tensorlite.ops.fused import log_softmax as log_softmax, softmax as softmax
+from tensorlite.ops.index import gather as gather, index_select as index_select
 from tensorlite.ops.matmul import matmul as matmul
-from tensorlite.ops.reduce import all as all
-from tensorlite.ops.reduce import amax as amax
-from tensorlite.ops.reduce import amin as amin
-from tensorlite.ops.reduce import any as any
-from tensorlite.ops.reduce import argmax as argmax
-from tensorlite.ops.reduce import argmin as argmin
-from tensorlite.ops.reduce import logsumexp as logsumexp
-from tensorlite.ops.reduce import mean as mean
-from tensorlite.ops.reduce import std as std
-from tensorlite.ops.reduce import sum as sum
-from tensorlite.ops.reduce import var as var
-from tensorlite.ops.select import clamp as _clip
-from tensorlite.ops.select import clamp as clamp
-from tensorlite.ops.select import masked_fill as masked_fill
-from tensorlite.ops.shape import cat as _concat
-from tensorlite.ops.shape import cat as _concatenate
-from tensorlite.ops.shape import cat as cat
-from tensorlite.ops.shape import chunk as chunk
-from tensorlite.ops.shape import expand as _broadcast_to
-from tensorlite.ops.shape import flatten as flatten
-from tensorlite.ops.shape import flip as flip
-from tensorlite.ops.shape import movedim as movedim
-from tensorlite.ops.shape import narrow as narrow
-from tensorlite.ops.shape import permute as permute
-from tensorlite.ops.shape import reshape as reshape
-from tensorlite.ops.shape import select as select
-from tensorlite.ops.shape import split as split
-from tensorlite.ops.shape import squeeze as squeeze
-from tensorlite.ops.shape import stack as stack
-from tensorlite.ops.shape import t as t
-from tensorlite.ops.shape import transpose as _swapaxes
-from tensorlite.ops.shape import transpose as _swapdims
-from tensorlite.ops.shape import transpose as transpose
-from tensorlite.ops.shape import tril as tril
-from tensorlite.ops.shape import triu as triu
-from tensorlite.ops.shape import unbind as unbind
-from tensorlite.ops.shape import unflatten as unflatten
-from tensorlite.ops.shape import unsqueeze as unsqueeze
-from tensorlite.random import Generator as Generator
-from tensorlite.random import bernoulli as bernoulli
-from tensorlite.random import get_rng_state as get_rng_state
-from tensorlite.random import initial_seed as initial_seed
-from tensorlite.random import manual_seed as manual_seed
-from tensorlite.random import multinomial as multinomial
-from tensorlite.random import normal as normal
-from tensorlite.random import rand as rand
-from tensorlite.random import rand_like as rand_like
-from tensorlite.random import randint as randint
-from tensorlite.random import randn as randn
-from tensorlite.random import randn_like as randn_like
-from tensorlite.random import randperm as randperm
-from tensorlite.random import set_rng_state as set_rng_state
-from tensorlite.serialization import load as load
-from tensorlite.serialization import save as save
-from tensorlite.tensor import Size as Size
+from tensorlite.ops.reduce import (
+    all as all,
+    amax as amax,
+    amin as amin,
+    any as any,
+    argmax as argmax,
+    argmin as argmin,
+    logsumexp as logsumexp,
+    mean as mean,
+    std as std,
+    sum as sum,
+    var as var,
+)
+from tensorlite.ops.select import clamp as _clip, clamp as clamp, masked_fill as masked_fill
+from tensorlite.ops.shape import (
+    cat as _concat,
+    cat as _concatenate,
+    cat as cat,
+    chunk as chunk,
+    expand as _broadcast_to,
+    flatten as flatten,
+    flip as flip,
+    movedim as movedim,
+    narrow as narrow,
+    permute as permute,
+    reshape as reshape,
+    select as select,
+    split as split,
+    squeeze as squeeze,
+    stack as stack,
+    t as t,
+    transpose as _swapaxes,
+    transpose as _swapdims,
+    transpose as transpose,
+    tril as tril,
+    triu as triu,
+    unbind as unbind,
+    unflatten as unflatten,
+    unsqueeze as unsqueeze,
+)
+from tensorlite.random import (
+    Generator as Generator,
+    bernoulli as bernoulli,
+    get_rng_state as get_rng_state,
+    initial_seed as initial_seed,
+    manual_seed as manual_seed,
+    multinomial as multinomial,
+    normal as normal,
+    rand as rand,
+    rand_like as rand_like,
+    randint as randint,
+    randn as randn,
+    randn_like as randn_like,
+    randperm as randperm,
+    set_rng_state as set_rng_state,
+)
+from tensorlite.serialization import load as load, save as save
+from tensorlite.tensor import Size as Size, Tensor as Tensor
 
 __version__: builtins.str
+
 def abs(input) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
+
 def absolute(input) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
+
 asarray = _asarray
 bfloat16: _dtype
+
 def bitwise_and(input, other) -> Tensor:
     """x & y, elementwise with broadcasting. Slope none."""
+
 def bitwise_not(input) -> Tensor:
     """~x, elementwise. Slope none."""
+
 def bitwise_or(input, other) -> Tensor:
     """x | y, elementwise with broadcasting. Slope none."""
+
 def bitwise_xor(input, other) -> Tensor:
     """x ^ y, elementwise with broadcasting. Slope none."""
+
 def bmm(input, other) -> Tensor:
     """matmul of a 3-d and a 3-d tensor, others refused."""
+
 bool: _dtype
 broadcast_to = _broadcast_to
+
 def ceil(input) -> Tensor:
     """ceil x, elementwise. Slope d/dx: 0."""
+
 clip = _clip
 concat = _concat
 concatenate = _concatenate
+
 def cos(input) -> Tensor:
     """cos x, elementwise. Slope d/dx: -sin x."""
+
 device = _device
 divide = _divide
+
 def dot(input, other) -> Tensor:
     """matmul of a 1-d and a 1-d tensor, others refused."""
+
 double: _dtype
+
 def empty(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A tensor whose values are whatever the memory holds; with dtype, device, requires_grad."""
+
 def empty_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
     """empty in the shape, dtype and device of input."""
+
 def eq(input, other) -> Tensor:
     """x == y, elementwise with broadcasting. Slope none."""
+
 def erf(input) -> Tensor:
     """2/sqrt(pi) int_0^x e^-t^2 dt, elementwise. Slope d/dx: 2/sqrt(pi) e^-x^2."""
+
 def exp(input) -> Tensor:
     """e^x, elementwise. Slope d/dx: out."""
+
 def expm1(input) -> Tensor:
     """e^x - 1, elementwise. Slope d/dx: out + 1."""
+
 float: _dtype
 float16: _dtype
 float32: _dtype
 float64: _dtype
+
 def floor(input) -> Tensor:
     """floor x, elementwise. Slope d/dx: 0."""
+
 def floor_divide(input, other) -> Tensor:
     """floor(x / y), elementwise with broadcasting. Slope d/dx: 0; d/dy: 0."""
+
 def full_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
     """full in the shape, dtype and device of input."""
+
 def ge(input, other) -> Tensor:
     """x >= y, elementwise with broadcasting. Slope none."""
+
 def gt(input, other) -> Tensor:
     """x > y, elementwise with broadcasting. Slope none."""
+
 half: _dtype
 int: _dtype
 int16: _dtype
 int32: _dtype
 int64: _dtype
 int8: _dtype
+
 def isfinite(input) -> Tensor:
     """x is neither infinite nor nan, elementwise. Slope none."""
+
 def isinf(input) -> Tensor:
     """|x| is infinite, elementwise. Slope none."""
+
 def isnan(input) -> Tensor:
     """x is not a number, elementwise. Slope none."""
+
 def le(input, other) -> Tensor:
     """x <= y, elementwise with broadcasting. Slope none."""
+
 def log(input) -> Tensor:
     """ln x, elementwise. Slope d/dx: 1 / x."""
+
 def log10(input) -> Tensor:
     """log10 x, elementwise. Slope d/dx: 1 / (x ln 10)."""
+
 def log1p(input) -> Tensor:
     """ln(1 + x), elementwise. Slope d/dx: 1 / (1 + x)."""
+
 def log2(input) -> Tensor:
     """log2 x, elementwise. Slope d/dx: 1 / (x ln 2)."""
+
 def logical_and(input, other) -> Tensor:
     """x and y, elementwise with broadcasting. Slope none."""
+
 def logical_not(input) -> Tensor:
     """not x, elementwise. Slope none."""
+
 def logical_or(input, other) -> Tensor:
     """x or y, elementwise with broadcasting. Slope none."""
+
 def logical_xor(input, other) -> Tensor:
     """x xor y, elementwise with broadcasting. Slope none."""
+
 long: _dtype
+
 def lt(input, other) -> Tensor:
     """x < y, elementwise with broadcasting. Slope none."""
+
 def max(input, dim=None, keepdim=False, **kw) -> Any:
     """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned; or, with a
     tensor as second argument, the elementwise maximum."""
+
 def maximum(input, other) -> Tensor:
     """max(x, y), elementwise with broadcasting. Slope d/dx: 1 where x > y, 1/2 where x = y; d/dy: 1 where y > x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
+
 def min(input, dim=None, keepdim=False, **kw) -> Any:
     """The minimum; forms as of max."""
+
 def minimum(input, other) -> Tensor:
     """min(x, y), elementwise with broadcasting. Slope d/dx: 1 where x < y, 1/2 where x = y; d/dy: 1 where y < x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
+
 def mm(input, other) -> Tensor:
     """matmul of a 2-d and a 2-d tensor, others refused."""
+
 def mul(input, other) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
+
 def multiply(input, other) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
+
 def mv(input, other) -> Tensor:
     """matmul of a 2-d and a 1-d tensor, others refused."""
+
 def ne(input, other) -> Tensor:
     """x != y, elementwise with broadcasting. Slope none."""
+
 def neg(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
+
 def negative(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
+
 def ones(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A tensor of ones: ones(2, 3) or ones((2, 3)), with dtype, device, requires_grad."""
+
 def ones_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
     """ones in the shape, dtype and device of input."""
+
 def pow(input, other) -> Tensor:
     """x ** y, elementwise with broadcasting. Slope d/dx: y x^(y-1); d/dy: x^y log x."""
+
 def reciprocal(input) -> Tensor:
     """1 / x, elementwise. Slope d/dx: -out^2."""
+
 def relu(input) -> Tensor:
     """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0."""
+
 def remainder(input, other) -> Tensor:
     """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
+
 def round(input) -> Tensor:
     """round x, half to even, elementwise. Slope d/dx: 0."""
+
 def rsqrt(input) -> Tensor:
     """x^(-1/2), elementwise. Slope d/dx: -out^3 / 2."""
+
 short: _dtype
+
 def sigmoid(input) -> Tensor:
     """1 / (1 + e^-x), elementwise. Slope d/dx: out (1 - out)."""
+
 def sign(input) -> Tensor:
     """sign x, elementwise. Slope d/dx: 0."""
+
 def sin(input) -> Tensor:
     """sin x, elementwise. Slope d/dx: cos x."""
+
 def sqrt(input) -> Tensor:
     """x^(1/2), elementwise. Slope d/dx: 1 / (2 out). The slope at 0 is inf, as the limit is."""
+
 def square(input) -> Tensor:
     """x^2, elementwise. Slope d/dx: 2 x."""
+
 subtract = _subtract
 swapaxes = _swapaxes
 swapdims = _swapdims
+
 def tan(input) -> Tensor:
     """tan x, elementwise. Slope d/dx: 1 + out^2."""
+
 def tanh(input) -> Tensor:
     """tanh x, elementwise. Slope d/dx: 1 - out^2."""
+
 true_divide = _true_divide
 uint8: _dtype
+
 def where(condition, input=None, other=None) -> Any:
     """input where condition holds, else other; all three broadcast. With the condition alone: the indices where it holds."""
+
 def zeros(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
     """A tensor of zeros: zeros(2, 3) or zeros((2, 3)), with dtype, device, requires_grad."""
+
 def zeros_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
     """zeros in the shape, dtype and device of input."""

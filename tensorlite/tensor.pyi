@@ -6,7 +6,6 @@ from typing import Any
 
 from tensorlite.backend import Device
 from tensorlite.backend.dtypes import dtype as _dtype
-from tensorlite.random import Generator
 
 mode: Any
 clock: Callable[[], int]
