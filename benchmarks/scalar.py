@@ -3,6 +3,8 @@
 Every number is a 0-d tensor: about 100,000 operations a step, so this measures nothing but what an operation costs.
 """
 
+import itertools
+
 import numpy as np
 
 WORKLOADS = {"W3": {"what": "a net of single neurons 2-16-16-1 on 0-d tensors, 100 points, a step", "default": False,
@@ -26,7 +28,7 @@ def build(name, system):
 
     layers = [
         [([number(float(w)) for w in rng.uniform(-1, 1, fan_in)], number(0.0)) for _ in range(fan_out)]
-        for fan_in, fan_out in zip(SIZES, SIZES[1:], strict=False)
+        for fan_in, fan_out in itertools.pairwise(SIZES)
     ]
     parameters = [p for layer in layers for weights, bias in layer for p in (*weights, bias)]
     angle = rng.uniform(0, np.pi, 100)
