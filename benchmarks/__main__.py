@@ -1,6 +1,6 @@
 """Measures tensorlite, against PyTorch eager where it is installed: `python -m benchmarks [WORKLOAD ...] [--quick] [--json]`.
 
-Without names it runs W1s, W4 and the kernels; W1 and W2 run when named. What is measured, and how:
+Without names it runs W1s, W4 and the kernels; W1, W2, W3 and W6 run when named. What is measured, and how:
 
 - Each system runs in a process of its own (for each family of workloads), on one thread (also of the BLAS); the time is
   that process's CPU time.
@@ -18,9 +18,11 @@ to benchmarks/results/. Without PyTorch, tensorlite's own times are printed.
 import argparse
 import sys
 
-from benchmarks import elementwise, gpt, harness, kernels, mlp
+from benchmarks import elementwise, generation, gpt, harness, kernels, mlp, scalar
 
-FAMILIES = {"gpt": gpt, "mlp": mlp, "elementwise": elementwise, "kernels": kernels}
+FAMILIES = {
+    "gpt": gpt, "mlp": mlp, "elementwise": elementwise, "scalar": scalar, "generation": generation, "kernels": kernels,
+}  # fmt: skip
 WORKLOADS = {name: (family, w) for family, module in FAMILIES.items() for name, w in module.WORKLOADS.items()}
 DEFAULT = [name for name, (_, w) in WORKLOADS.items() if w.get("default", True)]
 

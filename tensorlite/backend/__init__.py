@@ -128,10 +128,11 @@ def host():
 
 def _make_cpu(index):
     from tensorlite.backend.cpu import CpuBackend
+    from tensorlite.backend.fast import FastBackend, available
 
     if index:
         raise DeviceError(f"unknown device cpu:{index}: there is one CPU device, 'cpu'")
-    return CpuBackend()
+    return FastBackend() if available() else CpuBackend()
 
 
 def _make_cuda(index):
