@@ -6,6 +6,7 @@ editor that only reads the source sees neither. `python3 dev.py docs` writes the
 
 import inspect
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -42,9 +43,11 @@ ANY = {"where", "max", "min"}  # a Tensor or a tuple, depending on the arguments
 
 
 def public(module):
-    """The public names of the package, the lazily loaded ones included."""
-    lazy = set(module._LAZY)
-    return sorted(n for n in {*vars(module), *lazy} if not n.startswith("_") or n == "__version__")
+    """The public names after a plain import in a fresh process (here more may be loaded), and the lazily loaded ones."""
+    code = f"import {module.__name__} as m; print(*vars(m))"
+    fresh = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = {*fresh.stdout.split(), *module._LAZY}
+    return sorted(n for n in names if not n.startswith("_") or n == "__version__")
 
 
 def annotation(value, fallback="Any"):

@@ -3,364 +3,581 @@
 import builtins
 from typing import Any
 
-from tensorlite import (
-    autograd as autograd,
-    backend as backend,
-    cli as cli,
-    creation as creation,
-    cuda as cuda,
-    errors as errors,
-    graph as graph,
-    inplace as inplace,
-    interop as interop,
-    methods as methods,
-    models as models,
-    modes as modes,
-    nn as nn,
-    op as op,
-    ops as ops,
-    optim as optim,
-    random as random,
-    viz as viz,
-)
-from tensorlite.anomaly import (
-    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
-    is_anomaly_enabled as is_anomaly_enabled,
-)
-from tensorlite.backend import (
-    Device as _device,
-    get_default_device as get_default_device,
-    set_default_device as set_default_device,
-)
-from tensorlite.backend.dtypes import (
-    can_cast as can_cast,
-    dtype as _dtype,
-    dtype as dtype,
-    finfo as finfo,
-    get_default_dtype as get_default_dtype,
-    iinfo as iinfo,
-    promote_types as promote_types,
-    set_default_dtype as set_default_dtype,
-)
-from tensorlite.creation import (
-    arange as arange,
-    as_tensor as _asarray,
-    as_tensor as as_tensor,
-    eye as eye,
-    from_numpy as from_numpy,
-    full as full,
-    linspace as linspace,
-    result_type as result_type,
-    tensor as tensor,
-)
-from tensorlite.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
+from tensorlite.backend.dtypes import dtype as _dtype
+from tensorlite.tensor import Tensor as Tensor
+from tensorlite import accelerator as accelerator
+from tensorlite import amp as amp
+from tensorlite import autograd as autograd
+from tensorlite import backend as backend
+from tensorlite import backends as backends
+from tensorlite import cli as cli
+from tensorlite import compat as compat
+from tensorlite import creation as creation
+from tensorlite import cuda as cuda
+from tensorlite import errors as errors
+from tensorlite import func as func
+from tensorlite import graph as graph
+from tensorlite import hooks as hooks
+from tensorlite import inplace as inplace
+from tensorlite import interop as interop
+from tensorlite import linalg as linalg
+from tensorlite import methods as methods
+from tensorlite import models as models
+from tensorlite import modes as modes
+from tensorlite import mps as mps
+from tensorlite import nn as nn
+from tensorlite import op as op
+from tensorlite import ops as ops
+from tensorlite import optim as optim
+from tensorlite import random as random
+from tensorlite import serialization as serialization
+from tensorlite import utils as utils
+from tensorlite import version as version
+from tensorlite import viz as viz
+from tensorlite.amp import autocast as autocast
+from tensorlite.amp import is_autocast_available as is_autocast_available
+from tensorlite.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
+from tensorlite.anomaly import is_anomaly_enabled as is_anomaly_enabled
+from tensorlite.backend import Device as _device
+from tensorlite.backend import get_default_device as get_default_device
+from tensorlite.backend import set_default_device as set_default_device
+from tensorlite.backend.dtypes import can_cast as can_cast
+from tensorlite.backend.dtypes import dtype as dtype
+from tensorlite.backend.dtypes import finfo as finfo
+from tensorlite.backend.dtypes import get_default_dtype as get_default_dtype
+from tensorlite.backend.dtypes import iinfo as iinfo
+from tensorlite.backend.dtypes import promote_types as promote_types
+from tensorlite.backend.dtypes import set_default_dtype as set_default_dtype
+from tensorlite.compat import compile as compile
+from tensorlite.compat import get_float32_matmul_precision as get_float32_matmul_precision
+from tensorlite.compat import set_default_tensor_type as set_default_tensor_type
+from tensorlite.compat import set_float32_matmul_precision as set_float32_matmul_precision
+from tensorlite.compat import set_printoptions as set_printoptions
+from tensorlite.creation import BFloat16Tensor as BFloat16Tensor
+from tensorlite.creation import BoolTensor as BoolTensor
+from tensorlite.creation import ByteTensor as ByteTensor
+from tensorlite.creation import CharTensor as CharTensor
+from tensorlite.creation import DoubleTensor as DoubleTensor
+from tensorlite.creation import FloatTensor as FloatTensor
+from tensorlite.creation import HalfTensor as HalfTensor
+from tensorlite.creation import IntTensor as IntTensor
+from tensorlite.creation import LongTensor as LongTensor
+from tensorlite.creation import ShortTensor as ShortTensor
+from tensorlite.creation import arange as arange
+from tensorlite.creation import as_tensor as as_tensor
+from tensorlite.creation import asarray as asarray
+from tensorlite.creation import empty_strided as empty_strided
+from tensorlite.creation import eye as eye
+from tensorlite.creation import from_numpy as from_numpy
+from tensorlite.creation import full as full
+from tensorlite.creation import is_floating_point as is_floating_point
+from tensorlite.creation import is_tensor as is_tensor
+from tensorlite.creation import linspace as linspace
+from tensorlite.creation import logspace as logspace
+from tensorlite.creation import numel as numel
+from tensorlite.creation import result_type as result_type
+from tensorlite.creation import scalar_tensor as scalar_tensor
+from tensorlite.creation import tensor as tensor
+from tensorlite.func.vmap import vmap as vmap
+from tensorlite.gradcheck import gradcheck as gradcheck
+from tensorlite.gradcheck import gradgradcheck as gradgradcheck
 from tensorlite.graph.picture import draw_graph as draw_graph
-from tensorlite.modes import (
-    enable_grad as enable_grad,
-    inference_mode as inference_mode,
-    is_grad_enabled as is_grad_enabled,
-    is_inference_mode_enabled as is_inference_mode_enabled,
-    no_grad as no_grad,
-    set_grad_enabled as set_grad_enabled,
-)
-from tensorlite.ops.compare import allclose as allclose, equal as equal, isclose as isclose
+from tensorlite.modes import enable_grad as enable_grad
+from tensorlite.modes import inference_mode as inference_mode
+from tensorlite.modes import is_grad_enabled as is_grad_enabled
+from tensorlite.modes import is_inference_mode_enabled as is_inference_mode_enabled
+from tensorlite.modes import no_grad as no_grad
+from tensorlite.modes import set_grad_enabled as set_grad_enabled
+from tensorlite.ops.compare import allclose as allclose
+from tensorlite.ops.compare import equal as equal
+from tensorlite.ops.compare import isclose as isclose
+from tensorlite.ops.compare import isneginf as isneginf
+from tensorlite.ops.compare import isposinf as isposinf
+from tensorlite.ops.compare import isreal as isreal
+from tensorlite.ops.conv import conv1d as conv1d
+from tensorlite.ops.conv import conv2d as conv2d
+from tensorlite.ops.conv import conv3d as conv3d
+from tensorlite.ops.conv import conv_transpose1d as conv_transpose1d
+from tensorlite.ops.conv import conv_transpose2d as conv_transpose2d
+from tensorlite.ops.conv import conv_transpose3d as conv_transpose3d
 from tensorlite.ops.convert import clone as clone
-from tensorlite.ops.elementwise import (
-    add as add,
-    div as _divide,
-    div as _true_divide,
-    div as div,
-    sub as _subtract,
-    sub as sub,
-)
-from tensorlite.ops.fused import log_softmax as log_softmax, softmax as softmax
-from tensorlite.ops.index import gather as gather, index_select as index_select
+from tensorlite.ops.decompositions import cholesky as cholesky
+from tensorlite.ops.decompositions import cholesky_inverse as cholesky_inverse
+from tensorlite.ops.decompositions import cholesky_solve as cholesky_solve
+from tensorlite.ops.decompositions import qr as qr
+from tensorlite.ops.decompositions import svd as svd
+from tensorlite.ops.einsum import einsum as einsum
+from tensorlite.ops.einsum import inner as inner
+from tensorlite.ops.einsum import tensordot as tensordot
+from tensorlite.ops.einsum import trace as trace
+from tensorlite.ops.elementwise import add as add
+from tensorlite.ops.elementwise import addcdiv as addcdiv
+from tensorlite.ops.elementwise import addcmul as addcmul
+from tensorlite.ops.elementwise import div as _divide
+from tensorlite.ops.elementwise import div as _true_divide
+from tensorlite.ops.elementwise import div as div
+from tensorlite.ops.elementwise import float_power as float_power
+from tensorlite.ops.elementwise import lerp as lerp
+from tensorlite.ops.elementwise import positive as positive
+from tensorlite.ops.elementwise import pow as pow
+from tensorlite.ops.elementwise import rsub as rsub
+from tensorlite.ops.elementwise import sub as _subtract
+from tensorlite.ops.elementwise import sub as sub
+from tensorlite.ops.extreme import amax as amax
+from tensorlite.ops.extreme import amin as amin
+from tensorlite.ops.extreme import aminmax as aminmax
+from tensorlite.ops.extreme import argmax as argmax
+from tensorlite.ops.extreme import argmin as argmin
+from tensorlite.ops.functions import deg2rad as deg2rad
+from tensorlite.ops.functions import ldexp as ldexp
+from tensorlite.ops.functions import rad2deg as rad2deg
+from tensorlite.ops.fused import log_softmax as log_softmax
+from tensorlite.ops.fused import softmax as softmax
+from tensorlite.ops.index import argwhere as argwhere
+from tensorlite.ops.index import gather as gather
+from tensorlite.ops.index import index_select as index_select
+from tensorlite.ops.index import masked_select as masked_select
+from tensorlite.ops.index import nonzero as nonzero
+from tensorlite.ops.index import take as take
+from tensorlite.ops.index import take_along_dim as take_along_dim
+from tensorlite.ops.join import atleast_1d as atleast_1d
+from tensorlite.ops.join import atleast_2d as atleast_2d
+from tensorlite.ops.join import atleast_3d as atleast_3d
+from tensorlite.ops.join import block_diag as block_diag
+from tensorlite.ops.join import broadcast_shapes as broadcast_shapes
+from tensorlite.ops.join import broadcast_tensors as broadcast_tensors
+from tensorlite.ops.join import cartesian_prod as cartesian_prod
+from tensorlite.ops.join import column_stack as column_stack
+from tensorlite.ops.join import combinations as combinations
+from tensorlite.ops.join import dstack as dstack
+from tensorlite.ops.join import hstack as hstack
+from tensorlite.ops.join import meshgrid as meshgrid
+from tensorlite.ops.join import vstack as _row_stack
+from tensorlite.ops.join import vstack as vstack
+from tensorlite.ops.linalg import inverse as inverse
+from tensorlite.ops.linalg import pinverse as pinverse
+from tensorlite.ops.linalg import triangular_solve as triangular_solve
+from tensorlite.ops.matmul import addbmm as addbmm
+from tensorlite.ops.matmul import addmm as addmm
+from tensorlite.ops.matmul import addmv as addmv
+from tensorlite.ops.matmul import addr as addr
+from tensorlite.ops.matmul import baddbmm as baddbmm
+from tensorlite.ops.matmul import bmm as bmm
+from tensorlite.ops.matmul import chain_matmul as chain_matmul
+from tensorlite.ops.matmul import dot as dot
 from tensorlite.ops.matmul import matmul as matmul
-from tensorlite.ops.reduce import (
-    all as all,
-    amax as amax,
-    amin as amin,
-    any as any,
-    argmax as argmax,
-    argmin as argmin,
-    logsumexp as logsumexp,
-    mean as mean,
-    std as std,
-    sum as sum,
-    var as var,
-)
-from tensorlite.ops.select import clamp as _clip, clamp as clamp, masked_fill as masked_fill
-from tensorlite.ops.shape import (
-    cat as _concat,
-    cat as _concatenate,
-    cat as cat,
-    chunk as chunk,
-    expand as _broadcast_to,
-    flatten as flatten,
-    flip as flip,
-    movedim as movedim,
-    narrow as narrow,
-    permute as permute,
-    reshape as reshape,
-    select as select,
-    split as split,
-    squeeze as squeeze,
-    stack as stack,
-    t as t,
-    transpose as _swapaxes,
-    transpose as _swapdims,
-    transpose as transpose,
-    tril as tril,
-    triu as triu,
-    unbind as unbind,
-    unflatten as unflatten,
-    unsqueeze as unsqueeze,
-)
-from tensorlite.random import (
-    Generator as Generator,
-    bernoulli as bernoulli,
-    get_rng_state as get_rng_state,
-    initial_seed as initial_seed,
-    manual_seed as manual_seed,
-    multinomial as multinomial,
-    normal as normal,
-    rand as rand,
-    rand_like as rand_like,
-    randint as randint,
-    randn as randn,
-    randn_like as randn_like,
-    randperm as randperm,
-    set_rng_state as set_rng_state,
-)
-from tensorlite.serialization import load as load, save as save
-from tensorlite.tensor import Size as Size, Tensor as Tensor
+from tensorlite.ops.matmul import mm as mm
+from tensorlite.ops.matmul import mv as mv
+from tensorlite.ops.matmul import outer as _ger
+from tensorlite.ops.matmul import outer as outer
+from tensorlite.ops.matmul import vdot as vdot
+from tensorlite.ops.matrix_functions import det as det
+from tensorlite.ops.matrix_functions import logdet as logdet
+from tensorlite.ops.matrix_functions import matrix_exp as matrix_exp
+from tensorlite.ops.matrix_functions import matrix_power as matrix_power
+from tensorlite.ops.matrix_functions import slogdet as slogdet
+from tensorlite.ops.norms import cdist as cdist
+from tensorlite.ops.norms import dist as dist
+from tensorlite.ops.pad import constant_pad_nd as constant_pad_nd
+from tensorlite.ops.pieces import chunk as chunk
+from tensorlite.ops.pieces import dsplit as dsplit
+from tensorlite.ops.pieces import hsplit as hsplit
+from tensorlite.ops.pieces import narrow as narrow
+from tensorlite.ops.pieces import narrow_copy as narrow_copy
+from tensorlite.ops.pieces import select as select
+from tensorlite.ops.pieces import split as split
+from tensorlite.ops.pieces import split_with_sizes as split_with_sizes
+from tensorlite.ops.pieces import tensor_split as tensor_split
+from tensorlite.ops.pieces import unbind as unbind
+from tensorlite.ops.pieces import vsplit as vsplit
+from tensorlite.ops.pool import adaptive_avg_pool1d as adaptive_avg_pool1d
+from tensorlite.ops.pool import avg_pool1d as avg_pool1d
+from tensorlite.ops.pool import max_pool1d as max_pool1d
+from tensorlite.ops.pool import max_pool2d as max_pool2d
+from tensorlite.ops.pool import max_pool3d as max_pool3d
+from tensorlite.ops.products import cross as cross
+from tensorlite.ops.products import kron as kron
+from tensorlite.ops.products import vander as vander
+from tensorlite.ops.rearrange import fliplr as fliplr
+from tensorlite.ops.rearrange import flipud as flipud
+from tensorlite.ops.rearrange import repeat_interleave as repeat_interleave
+from tensorlite.ops.rearrange import roll as roll
+from tensorlite.ops.rearrange import rot90 as rot90
+from tensorlite.ops.rearrange import tile as tile
+from tensorlite.ops.reduce import all as all
+from tensorlite.ops.reduce import any as any
+from tensorlite.ops.reduce import count_nonzero as count_nonzero
+from tensorlite.ops.reduce import logsumexp as logsumexp
+from tensorlite.ops.reduce import mean as mean
+from tensorlite.ops.reduce import nanmean as nanmean
+from tensorlite.ops.reduce import nansum as nansum
+from tensorlite.ops.reduce import norm as norm
+from tensorlite.ops.reduce import prod as prod
+from tensorlite.ops.reduce import sum as sum
+from tensorlite.ops.resize import channel_shuffle as channel_shuffle
+from tensorlite.ops.resize import pixel_shuffle as pixel_shuffle
+from tensorlite.ops.resize import pixel_unshuffle as pixel_unshuffle
+from tensorlite.ops.scan import cummax as cummax
+from tensorlite.ops.scan import cummin as cummin
+from tensorlite.ops.scan import cumprod as cumprod
+from tensorlite.ops.scan import cumsum as cumsum
+from tensorlite.ops.scan import cumulative_trapezoid as cumulative_trapezoid
+from tensorlite.ops.scan import diff as diff
+from tensorlite.ops.scan import logcumsumexp as logcumsumexp
+from tensorlite.ops.scan import trapezoid as _trapz
+from tensorlite.ops.scan import trapezoid as trapezoid
+from tensorlite.ops.scatter import index_add as index_add
+from tensorlite.ops.scatter import index_copy as index_copy
+from tensorlite.ops.scatter import index_fill as index_fill
+from tensorlite.ops.scatter import index_put as index_put
+from tensorlite.ops.scatter import index_reduce as index_reduce
+from tensorlite.ops.scatter import masked_scatter as masked_scatter
+from tensorlite.ops.scatter import put as put
+from tensorlite.ops.scatter import scatter as scatter
+from tensorlite.ops.scatter import scatter_add as scatter_add
+from tensorlite.ops.scatter import scatter_reduce as scatter_reduce
+from tensorlite.ops.select import clamp as _clip
+from tensorlite.ops.select import clamp as clamp
+from tensorlite.ops.select import clamp_max as clamp_max
+from tensorlite.ops.select import clamp_min as clamp_min
+from tensorlite.ops.select import masked_fill as masked_fill
+from tensorlite.ops.shape import adjoint as adjoint
+from tensorlite.ops.shape import cat as _concat
+from tensorlite.ops.shape import cat as _concatenate
+from tensorlite.ops.shape import cat as cat
+from tensorlite.ops.shape import expand as _broadcast_to
+from tensorlite.ops.shape import flatten as flatten
+from tensorlite.ops.shape import flip as flip
+from tensorlite.ops.shape import movedim as _moveaxis
+from tensorlite.ops.shape import movedim as movedim
+from tensorlite.ops.shape import permute as permute
+from tensorlite.ops.shape import ravel as ravel
+from tensorlite.ops.shape import reshape as reshape
+from tensorlite.ops.shape import squeeze as squeeze
+from tensorlite.ops.shape import stack as stack
+from tensorlite.ops.shape import swapaxes as swapaxes
+from tensorlite.ops.shape import t as t
+from tensorlite.ops.shape import transpose as _swapdims
+from tensorlite.ops.shape import transpose as transpose
+from tensorlite.ops.shape import tril as tril
+from tensorlite.ops.shape import triu as triu
+from tensorlite.ops.shape import unflatten as unflatten
+from tensorlite.ops.shape import unsqueeze as unsqueeze
+from tensorlite.ops.sort import argsort as argsort
+from tensorlite.ops.sort import bucketize as bucketize
+from tensorlite.ops.sort import isin as isin
+from tensorlite.ops.sort import kthvalue as kthvalue
+from tensorlite.ops.sort import msort as msort
+from tensorlite.ops.sort import searchsorted as searchsorted
+from tensorlite.ops.sort import sort as sort
+from tensorlite.ops.sort import topk as topk
+from tensorlite.ops.sort import unique as unique
+from tensorlite.ops.sort import unique_consecutive as unique_consecutive
+from tensorlite.ops.special import logit as logit
+from tensorlite.ops.special import polygamma as polygamma
+from tensorlite.ops.special import sinc as sinc
+from tensorlite.ops.special import xlogy as xlogy
+from tensorlite.ops.statistics import bincount as bincount
+from tensorlite.ops.statistics import histc as histc
+from tensorlite.ops.statistics import histogram as histogram
+from tensorlite.ops.statistics import median as median
+from tensorlite.ops.statistics import mode as mode
+from tensorlite.ops.statistics import nanmedian as nanmedian
+from tensorlite.ops.statistics import nanquantile as nanquantile
+from tensorlite.ops.statistics import quantile as quantile
+from tensorlite.ops.statistics import std as std
+from tensorlite.ops.statistics import std_mean as std_mean
+from tensorlite.ops.statistics import var as var
+from tensorlite.ops.statistics import var_mean as var_mean
+from tensorlite.ops.steps import heaviside as heaviside
+from tensorlite.ops.steps import nan_to_num as nan_to_num
+from tensorlite.ops.steps import round as round
+from tensorlite.ops.views import as_strided as as_strided
+from tensorlite.ops.views import diag as diag
+from tensorlite.ops.views import diag_embed as diag_embed
+from tensorlite.ops.views import diagflat as diagflat
+from tensorlite.ops.views import diagonal as diagonal
+from tensorlite.ops.views import diagonal_scatter as diagonal_scatter
+from tensorlite.ops.views import select_scatter as select_scatter
+from tensorlite.ops.views import slice_scatter as slice_scatter
+from tensorlite.random import Generator as Generator
+from tensorlite.random import bernoulli as bernoulli
+from tensorlite.random import binomial as binomial
+from tensorlite.random import get_rng_state as get_rng_state
+from tensorlite.random import initial_seed as initial_seed
+from tensorlite.random import manual_seed as manual_seed
+from tensorlite.random import multinomial as multinomial
+from tensorlite.random import normal as normal
+from tensorlite.random import poisson as poisson
+from tensorlite.random import rand as rand
+from tensorlite.random import rand_like as rand_like
+from tensorlite.random import randint as randint
+from tensorlite.random import randint_like as randint_like
+from tensorlite.random import randn as randn
+from tensorlite.random import randn_like as randn_like
+from tensorlite.random import randperm as randperm
+from tensorlite.random import seed as seed
+from tensorlite.random import set_rng_state as set_rng_state
+from tensorlite.serialization import load as load
+from tensorlite.serialization import save as save
+from tensorlite.tensor import Size as Size
 
 __version__: builtins.str
-
 def abs(input) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
-
 def absolute(input) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
-
-asarray = _asarray
+def acos(input) -> Tensor:
+    """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
+def acosh(input) -> Tensor:
+    """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
+def arccos(input) -> Tensor:
+    """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
+def arccosh(input) -> Tensor:
+    """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
+def arcsin(input) -> Tensor:
+    """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
+def arcsinh(input) -> Tensor:
+    """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
+def arctan(input) -> Tensor:
+    """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
+def arctan2(input, other) -> Tensor:
+    """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
+def arctanh(input) -> Tensor:
+    """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
+def asin(input) -> Tensor:
+    """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
+def asinh(input) -> Tensor:
+    """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
+def atan(input) -> Tensor:
+    """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
+def atan2(input, other) -> Tensor:
+    """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
+def atanh(input) -> Tensor:
+    """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
 bfloat16: _dtype
-
 def bitwise_and(input, other) -> Tensor:
     """x & y, elementwise with broadcasting. Slope none."""
-
+def bitwise_left_shift(input, other) -> Tensor:
+    """x << y, elementwise with broadcasting. Slope none."""
 def bitwise_not(input) -> Tensor:
     """~x, elementwise. Slope none."""
-
 def bitwise_or(input, other) -> Tensor:
     """x | y, elementwise with broadcasting. Slope none."""
-
+def bitwise_right_shift(input, other) -> Tensor:
+    """x >> y, elementwise with broadcasting. Slope none. The sign is kept."""
 def bitwise_xor(input, other) -> Tensor:
     """x ^ y, elementwise with broadcasting. Slope none."""
-
-def bmm(input, other) -> Tensor:
-    """matmul of a 3-d and a 3-d tensor, others refused."""
-
 bool: _dtype
 broadcast_to = _broadcast_to
-
+cdouble: _dtype
 def ceil(input) -> Tensor:
     """ceil x, elementwise. Slope d/dx: 0."""
-
+cfloat: _dtype
 clip = _clip
+def complex(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
+complex128: _dtype
+complex64: _dtype
 concat = _concat
 concatenate = _concatenate
-
+def copysign(input, other) -> Tensor:
+    """|x| with the sign of y, elementwise with broadcasting. Slope d/dx: sign(x) sign(y); d/dy: 0. The slope at x = 0 is chosen as 0."""
 def cos(input) -> Tensor:
     """cos x, elementwise. Slope d/dx: -sin x."""
-
+def cosh(input) -> Tensor:
+    """(e^x + e^-x) / 2, elementwise. Slope d/dx: sinh x."""
 device = _device
+def digamma(input) -> Tensor:
+    """d/dx ln Gamma(x), elementwise. Slope d/dx: polygamma(1, x)."""
 divide = _divide
-
-def dot(input, other) -> Tensor:
-    """matmul of a 1-d and a 1-d tensor, others refused."""
-
 double: _dtype
-
-def empty(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
+e: builtins.float
+def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor whose values are whatever the memory holds; with dtype, device, requires_grad."""
-
-def empty_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+def empty_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """empty in the shape, dtype and device of input."""
-
 def eq(input, other) -> Tensor:
     """x == y, elementwise with broadcasting. Slope none."""
-
 def erf(input) -> Tensor:
     """2/sqrt(pi) int_0^x e^-t^2 dt, elementwise. Slope d/dx: 2/sqrt(pi) e^-x^2."""
-
+def erfc(input) -> Tensor:
+    """1 - erf x, elementwise. Slope d/dx: -2/sqrt(pi) e^-x^2."""
+def erfinv(input) -> Tensor:
+    """the y with erf y = x, elementwise. Slope d/dx: sqrt(pi)/2 e^out^2."""
 def exp(input) -> Tensor:
     """e^x, elementwise. Slope d/dx: out."""
-
+def exp2(input) -> Tensor:
+    """2^x, elementwise. Slope d/dx: out ln 2."""
 def expm1(input) -> Tensor:
     """e^x - 1, elementwise. Slope d/dx: out + 1."""
-
+def fix(input) -> Tensor:
+    """x towards 0, elementwise. Slope d/dx: 0."""
 float: _dtype
 float16: _dtype
 float32: _dtype
 float64: _dtype
-
 def floor(input) -> Tensor:
     """floor x, elementwise. Slope d/dx: 0."""
-
 def floor_divide(input, other) -> Tensor:
     """floor(x / y), elementwise with broadcasting. Slope d/dx: 0; d/dy: 0."""
-
-def full_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+def fmax(input, other) -> Tensor:
+    """max(x, y), not nan, elementwise with broadcasting. Slope d/dx: 1 where x >= y; d/dy: 1 where y > x. A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
+def fmin(input, other) -> Tensor:
+    """min(x, y), not nan, elementwise with broadcasting. Slope d/dx: 1 where x <= y; d/dy: 1 where y < x. A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
+def fmod(input, other) -> Tensor:
+    """x - y trunc(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -trunc(x / y). The remainder has the sign of x."""
+def frac(input) -> Tensor:
+    """x - trunc(x), elementwise. Slope d/dx: 1."""
+def full_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """full in the shape, dtype and device of input."""
-
+def gcd(input, other) -> Tensor:
+    """the greatest common divisor of x and y, elementwise with broadcasting. Slope none."""
 def ge(input, other) -> Tensor:
     """x >= y, elementwise with broadcasting. Slope none."""
-
+ger = _ger
+def greater(input, other) -> Tensor:
+    """x > y, elementwise with broadcasting. Slope none."""
+def greater_equal(input, other) -> Tensor:
+    """x >= y, elementwise with broadcasting. Slope none."""
 def gt(input, other) -> Tensor:
     """x > y, elementwise with broadcasting. Slope none."""
-
 half: _dtype
+def hypot(input, other) -> Tensor:
+    """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
+inf: builtins.float
 int: _dtype
 int16: _dtype
 int32: _dtype
 int64: _dtype
 int8: _dtype
-
 def isfinite(input) -> Tensor:
     """x is neither infinite nor nan, elementwise. Slope none."""
-
 def isinf(input) -> Tensor:
     """|x| is infinite, elementwise. Slope none."""
-
 def isnan(input) -> Tensor:
     """x is not a number, elementwise. Slope none."""
-
+def lcm(input, other) -> Tensor:
+    """the least common multiple of x and y, elementwise with broadcasting. Slope none."""
 def le(input, other) -> Tensor:
     """x <= y, elementwise with broadcasting. Slope none."""
-
+def less(input, other) -> Tensor:
+    """x < y, elementwise with broadcasting. Slope none."""
+def less_equal(input, other) -> Tensor:
+    """x <= y, elementwise with broadcasting. Slope none."""
+def lgamma(input) -> Tensor:
+    """ln |Gamma(x)|, elementwise. Slope d/dx: digamma(x)."""
 def log(input) -> Tensor:
     """ln x, elementwise. Slope d/dx: 1 / x."""
-
 def log10(input) -> Tensor:
     """log10 x, elementwise. Slope d/dx: 1 / (x ln 10)."""
-
 def log1p(input) -> Tensor:
     """ln(1 + x), elementwise. Slope d/dx: 1 / (1 + x)."""
-
 def log2(input) -> Tensor:
     """log2 x, elementwise. Slope d/dx: 1 / (x ln 2)."""
-
+def logaddexp(input, other) -> Tensor:
+    """ln(e^x + e^y), elementwise with broadcasting. Slope d/dx: sigmoid(x - y); d/dy: sigmoid(y - x). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
+def logaddexp2(input, other) -> Tensor:
+    """log2(2^x + 2^y), elementwise with broadcasting. Slope d/dx: sigmoid((x - y) ln 2); d/dy: sigmoid((y - x) ln 2). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
 def logical_and(input, other) -> Tensor:
     """x and y, elementwise with broadcasting. Slope none."""
-
 def logical_not(input) -> Tensor:
     """not x, elementwise. Slope none."""
-
 def logical_or(input, other) -> Tensor:
     """x or y, elementwise with broadcasting. Slope none."""
-
 def logical_xor(input, other) -> Tensor:
     """x xor y, elementwise with broadcasting. Slope none."""
-
 long: _dtype
-
 def lt(input, other) -> Tensor:
     """x < y, elementwise with broadcasting. Slope none."""
-
 def max(input, dim=None, keepdim=False, **kw) -> Any:
-    """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned; or, with a
-    tensor as second argument, the elementwise maximum."""
-
+    """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned, the first
+    of several; or, with a tensor as second argument, the elementwise maximum."""
+def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Tensor:
+    """max_pool1d with return_indices=True: (values, indices)."""
 def maximum(input, other) -> Tensor:
     """max(x, y), elementwise with broadcasting. Slope d/dx: 1 where x > y, 1/2 where x = y; d/dy: 1 where y > x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
-
 def min(input, dim=None, keepdim=False, **kw) -> Any:
     """The minimum; forms as of max."""
-
 def minimum(input, other) -> Tensor:
     """min(x, y), elementwise with broadcasting. Slope d/dx: 1 where x < y, 1/2 where x = y; d/dy: 1 where y < x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
-
-def mm(input, other) -> Tensor:
-    """matmul of a 2-d and a 2-d tensor, others refused."""
-
+moveaxis = _moveaxis
 def mul(input, other) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
-
 def multiply(input, other) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
-
-def mv(input, other) -> Tensor:
-    """matmul of a 2-d and a 1-d tensor, others refused."""
-
+nan: builtins.float
 def ne(input, other) -> Tensor:
     """x != y, elementwise with broadcasting. Slope none."""
-
 def neg(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
-
 def negative(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
-
-def ones(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
+def nextafter(input, other) -> Tensor:
+    """the next number after x towards y, elementwise with broadcasting. Slope d/dx: 1 where x != y; d/dy: 0."""
+def not_equal(input, other) -> Tensor:
+    """x != y, elementwise with broadcasting. Slope none."""
+def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor of ones: ones(2, 3) or ones((2, 3)), with dtype, device, requires_grad."""
-
-def ones_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+def ones_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """ones in the shape, dtype and device of input."""
-
-def pow(input, other) -> Tensor:
-    """x ** y, elementwise with broadcasting. Slope d/dx: y x^(y-1); d/dy: x^y log x."""
-
+pi: builtins.float
+def polar(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
 def reciprocal(input) -> Tensor:
     """1 / x, elementwise. Slope d/dx: -out^2."""
-
 def relu(input) -> Tensor:
     """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0."""
-
 def remainder(input, other) -> Tensor:
     """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
-
-def round(input) -> Tensor:
-    """round x, half to even, elementwise. Slope d/dx: 0."""
-
+row_stack = _row_stack
 def rsqrt(input) -> Tensor:
     """x^(-1/2), elementwise. Slope d/dx: -out^3 / 2."""
-
+def sgn(input) -> Tensor:
+    """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
 short: _dtype
-
 def sigmoid(input) -> Tensor:
     """1 / (1 + e^-x), elementwise. Slope d/dx: out (1 - out)."""
-
 def sign(input) -> Tensor:
-    """sign x, elementwise. Slope d/dx: 0."""
-
+    """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
+def signbit(input) -> Tensor:
+    """x has a minus sign, elementwise. Slope none. True for -0.0 too."""
 def sin(input) -> Tensor:
     """sin x, elementwise. Slope d/dx: cos x."""
-
+def sinh(input) -> Tensor:
+    """(e^x - e^-x) / 2, elementwise. Slope d/dx: cosh x."""
+def sparse_coo_tensor(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; make a dense tensor, e.g. tl.zeros(size).index_put_(indices, values, accumulate=True)."""
+def sparse_csr_tensor(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; make a dense tensor, e.g. tl.zeros(size).index_put_(indices, values, accumulate=True)."""
+def spmm(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; use x @ y for dense tensors, or index_add for the products of an edge list."""
 def sqrt(input) -> Tensor:
     """x^(1/2), elementwise. Slope d/dx: 1 / (2 out). The slope at 0 is inf, as the limit is."""
-
 def square(input) -> Tensor:
     """x^2, elementwise. Slope d/dx: 2 x."""
-
 subtract = _subtract
-swapaxes = _swapaxes
 swapdims = _swapdims
-
 def tan(input) -> Tensor:
     """tan x, elementwise. Slope d/dx: 1 + out^2."""
-
 def tanh(input) -> Tensor:
     """tanh x, elementwise. Slope d/dx: 1 - out^2."""
-
+trapz = _trapz
+def tril_indices(row, col, offset=0, *, dtype='int64', device=None, **other) -> Tensor:
+    """(2, n): the rows and the columns of the elements on and below the diagonal `offset` of a (row, col) matrix."""
+def triu_indices(row, col, offset=0, *, dtype='int64', device=None, **other) -> Tensor:
+    """(2, n): the rows and the columns of the elements on and above the diagonal `offset` of a (row, col) matrix."""
 true_divide = _true_divide
+def trunc(input) -> Tensor:
+    """x towards 0, elementwise. Slope d/dx: 0."""
 uint8: _dtype
-
+def view_as_complex(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
+def view_as_real(*args, **kwargs) -> Tensor:
+    """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
 def where(condition, input=None, other=None) -> Any:
     """input where condition holds, else other; all three broadcast. With the condition alone: the indices where it holds."""
-
-def zeros(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
+def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor of zeros: zeros(2, 3) or zeros((2, 3)), with dtype, device, requires_grad."""
-
-def zeros_like(input, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+def zeros_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """zeros in the shape, dtype and device of input."""

@@ -34,7 +34,8 @@ def _item(self):
 def _index(self):
     if self.array.size != 1 or self.dtype.is_floating_point:
         raise errors.DTypeError(
-            f"index: only an integer tensor of one element is an index, got {errors.describe(self)}"
+            "index: only an integer tensor of one element can be an index, or say how often to repeat a list or str, "
+            f"got {errors.describe(self)}"
         )
     return self.array.item().__index__()
 

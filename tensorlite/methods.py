@@ -106,6 +106,11 @@ def _where(self, condition, other) -> Tensor:
     return select.where(condition, self, other)
 
 
+def _polygamma(self, n) -> Tensor:
+    """The n-th derivative of digamma, elementwise; see tl.polygamma."""
+    return special.polygamma(n, self)
+
+
 def _turned(name):
     function = getattr(shape, name)
 
@@ -122,7 +127,7 @@ def _turned(name):
 for _family, _names in METHODS.items():
     for _name in _names.split():
         setattr(Tensor, _name, getattr(_family, _name))
-Tensor.polygamma = lambda self, n: special.polygamma(n, self)
+Tensor.polygamma = _polygamma
 for _name in IN_PLACE.split():
     setattr(Tensor, _name + "_", _in_place(_name))
 Tensor.fill_, Tensor.zero_, Tensor.copy_ = inplace.fill_, inplace.zero_, inplace.copy_

@@ -6,6 +6,7 @@ from typing import Any
 
 from tensorlite.backend import Device
 from tensorlite.backend.dtypes import dtype as _dtype
+from tensorlite.random import Generator
 
 mode: Any
 clock: Callable[[], int]
@@ -52,6 +53,7 @@ class Node:
     watched: Any
     def __init__(self, op, parents, saved, versions, args, array, device) -> None: ...
     def __repr__(self) -> builtins.str: ...
+    def _watch(self, name) -> Tensor: ...
     after: Any
     buffer: Any
     grad: Any
@@ -60,6 +62,14 @@ class Node:
     @property
     def next_functions(self) -> Any:
         """PyTorch's view of the parents: ((node, 0), ...)."""
+    packed: Any
+    posthooks: Any
+    prehooks: Any
+    def register_hook(self, hook) -> Handle:
+        """Call `hook(grad_inputs, grad_outputs)` after backward went through this node; a tuple returned replaces the
+        gradients of the inputs (None where there is none)."""
+    def register_prehook(self, hook) -> Handle:
+        """Call `hook(grad_outputs)`, a tuple, before backward goes through this node; a tuple returned replaces it."""
     retains: Any
     where: Any
 
@@ -80,6 +90,9 @@ class Tensor:
     node: Any
     version: Any
     @property
+    def H(self) -> Any:
+        """The transpose of a matrix: of real numbers the adjoint."""
+    @property
     def T(self) -> Any:
         """All dimensions reversed."""
     def __abs__(self) -> Tensor:
@@ -91,6 +104,7 @@ class Tensor:
         """NumPy's functions on tensors: np.exp(t) is tl.exp(t), np.ones(3) * t is tl.mul. What tensorlite lacks is refused."""
     def __bool__(self) -> builtins.bool: ...
     def __contains__(self, value) -> builtins.bool: ...
+    def __copy__(self) -> Tensor: ...
     def __deepcopy__(self, memo) -> Tensor: ...
     def __eq__(self, y) -> Tensor: ...
     def __float__(self) -> builtins.float: ...
@@ -102,17 +116,38 @@ class Tensor:
     def __gt__(self, y) -> Tensor: ...
     def __hash__(self) -> builtins.int:
         """Return hash(self)."""
-    def __iadd__(self, other) -> Tensor: ...
-    def __imul__(self, other) -> Tensor: ...
+    def __iadd__(self, other, *, alpha=1) -> Tensor:
+        """add in place: the same memory, seen by all views; returns self."""
+    def __iand__(self, other) -> Tensor:
+        """bitwise_and in place: the same memory, seen by all views; returns self."""
+    def __ifloordiv__(self, other) -> Tensor:
+        """floor_divide in place: the same memory, seen by all views; returns self."""
+    def __ilshift__(self, other) -> Tensor:
+        """bitwise_left_shift in place: the same memory, seen by all views; returns self."""
+    def __imod__(self, other) -> Tensor:
+        """remainder in place: the same memory, seen by all views; returns self."""
+    def __imul__(self, other) -> Tensor:
+        """mul in place: the same memory, seen by all views; returns self."""
     def __index__(self) -> builtins.int: ...
     def __int__(self) -> builtins.int: ...
     def __invert__(self) -> Tensor:
         """~x, elementwise. Slope none."""
-    def __isub__(self, other) -> Tensor: ...
+    def __ior__(self, other) -> Tensor:
+        """bitwise_or in place: the same memory, seen by all views; returns self."""
+    def __ipow__(self, exponent) -> Tensor:
+        """pow in place: the same memory, seen by all views; returns self."""
+    def __irshift__(self, other) -> Tensor:
+        """bitwise_right_shift in place: the same memory, seen by all views; returns self."""
+    def __isub__(self, other, *, alpha=1) -> Tensor:
+        """sub in place: the same memory, seen by all views; returns self."""
     def __iter__(self) -> Iterator[Tensor]: ...
-    def __itruediv__(self, other) -> Tensor: ...
+    def __itruediv__(self, other, *, rounding_mode=None) -> Tensor:
+        """div in place: the same memory, seen by all views; returns self."""
+    def __ixor__(self, other) -> Tensor:
+        """bitwise_xor in place: the same memory, seen by all views; returns self."""
     def __le__(self, y) -> Tensor: ...
     def __len__(self) -> builtins.int: ...
+    def __lshift__(self, y) -> Tensor: ...
     def __lt__(self, y) -> Tensor: ...
     def __matmul__(self, other) -> Tensor: ...
     def __mod__(self, y) -> Tensor: ...
@@ -122,18 +157,22 @@ class Tensor:
         """-x, elementwise. Slope d/dx: -1."""
     def __init__(self, data: Any = (), *rest: int) -> None: ...
     def __or__(self, y) -> Tensor: ...
-    def __pos__(self) -> Tensor: ...
+    def __pos__(self) -> Tensor:
+        """input itself. Raises DTypeError for bools."""
     def __pow__(self, y) -> Tensor: ...
     def __radd__(self, other) -> Tensor: ...
     def __rand__(self, other) -> Tensor: ...
     def __reduce_ex__(self, protocol) -> Any: ...
     def __repr__(self) -> builtins.str: ...
     def __rfloordiv__(self, other) -> Tensor: ...
+    def __rlshift__(self, other) -> Tensor: ...
     def __rmatmul__(self, other) -> Tensor: ...
     def __rmod__(self, other) -> Tensor: ...
     def __rmul__(self, other) -> Tensor: ...
     def __ror__(self, other) -> Tensor: ...
     def __rpow__(self, other) -> Tensor: ...
+    def __rrshift__(self, other) -> Tensor: ...
+    def __rshift__(self, y) -> Tensor: ...
     def __rsub__(self, other) -> Tensor: ...
     def __rtruediv__(self, other) -> Tensor: ...
     def __rxor__(self, other) -> Tensor: ...
@@ -143,6 +182,8 @@ class Tensor:
     def __truediv__(self, y) -> Tensor: ...
     def __xor__(self, y) -> Tensor: ...
     _frozen: Any
+    def _memory(self) -> Tensor:
+        """The array; NumPy's 0-d results, which may be bare numbers, become arrays that others can share."""
     @property
     def _version(self) -> builtins.int: ...
     def abs(self) -> Tensor:
@@ -151,127 +192,390 @@ class Tensor:
         """abs in place: the same memory, seen by all views; returns self."""
     def absolute(self) -> Tensor:
         """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
+    def absolute_(self) -> Tensor:
+        """absolute in place: the same memory, seen by all views; returns self."""
+    def acos(self) -> Tensor:
+        """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
+    def acos_(self) -> Tensor:
+        """acos in place: the same memory, seen by all views; returns self."""
+    def acosh(self) -> Tensor:
+        """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
+    def acosh_(self) -> Tensor:
+        """acosh in place: the same memory, seen by all views; returns self."""
     def add(self, other, *, alpha=1) -> Tensor:
         """input + alpha * other, with broadcasting."""
     def add_(self, other, *, alpha=1) -> Tensor:
         """add in place: the same memory, seen by all views; returns self."""
+    def addbmm(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+        """beta input + alpha (the sum over the batch of bmm(batch1, batch2)): one product of the batch joined to the inner
+        dimension, (n, b k) and (b k, m)."""
+    def addbmm_(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+        """addbmm in place: the same memory, seen by all views; returns self."""
+    def addcdiv(self, tensor1, tensor2, *, value=1) -> Tensor:
+        """input + value * tensor1 / tensor2, with broadcasting. Raises DTypeError where integers would be divided."""
+    def addcdiv_(self, tensor1, tensor2, *, value=1) -> Tensor:
+        """addcdiv in place: the same memory, seen by all views; returns self."""
+    def addcmul(self, tensor1, tensor2, *, value=1) -> Tensor:
+        """input + value * tensor1 * tensor2, with broadcasting. Raises DTypeError for a fractional value with integers."""
+    def addcmul_(self, tensor1, tensor2, *, value=1) -> Tensor:
+        """addcmul in place: the same memory, seen by all views; returns self."""
+    def addmm(self, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
+        """beta input + alpha (mat1 @ mat2). `input` broadcasts to the product; with beta=0 its values do not matter."""
+    def addmm_(self, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
+        """addmm in place: the same memory, seen by all views; returns self."""
+    def addmv(self, mat, vec, *, beta=1, alpha=1) -> Tensor:
+        """beta input + alpha (mat @ vec)."""
+    def addmv_(self, mat, vec, *, beta=1, alpha=1) -> Tensor:
+        """addmv in place: the same memory, seen by all views; returns self."""
+    def addr(self, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+        """beta input + alpha outer(vec1, vec2)."""
+    def addr_(self, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+        """addr in place: the same memory, seen by all views; returns self."""
+    def adjoint(self) -> Tensor:
+        """The last two dimensions swapped: of real numbers the adjoint is the transpose. Also x.mH, x.mT."""
     def all(self, dim=None, keepdim=False, **kw) -> Tensor:
-        """Whether all elements over dim are true (not 0)."""
+        """Whether all elements over dim are true (not 0); over dim=() nothing is reduced, as in PyTorch."""
     def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> builtins.bool:
         """Whether all elements are close; see isclose."""
     def amax(self, dim=(), keepdim=False, **kw) -> Tensor:
-        """The maximum over `dim`; ties share the gradient evenly."""
+        """The maximum over `dim` (an int, a tuple, or () for all); ties share the gradient evenly."""
     def amin(self, dim=(), keepdim=False, **kw) -> Tensor:
-        """The minimum over `dim`; ties share the gradient evenly."""
+        """The minimum over `dim` (an int, a tuple, or () for all); ties share the gradient evenly."""
+    def aminmax(self, *, dim=None, keepdim=False, **kw) -> Tensor:
+        """(min, max) of all elements, or along one `dim`; ties share the gradient evenly."""
     def any(self, dim=None, keepdim=False, **kw) -> Tensor:
-        """Whether any element over dim is true (not 0)."""
+        """Whether any element over dim is true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    def arccos(self) -> Tensor:
+        """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
+    def arccos_(self) -> Tensor:
+        """arccos in place: the same memory, seen by all views; returns self."""
+    def arccosh(self) -> Tensor:
+        """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
+    def arccosh_(self) -> Tensor:
+        """arccosh in place: the same memory, seen by all views; returns self."""
+    def arcsin(self) -> Tensor:
+        """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
+    def arcsin_(self) -> Tensor:
+        """arcsin in place: the same memory, seen by all views; returns self."""
+    def arcsinh(self) -> Tensor:
+        """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
+    def arcsinh_(self) -> Tensor:
+        """arcsinh in place: the same memory, seen by all views; returns self."""
+    def arctan(self) -> Tensor:
+        """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
+    def arctan2(self, other) -> Tensor:
+        """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
+    def arctan2_(self, other) -> Tensor:
+        """arctan2 in place: the same memory, seen by all views; returns self."""
+    def arctan_(self) -> Tensor:
+        """arctan in place: the same memory, seen by all views; returns self."""
+    def arctanh(self) -> Tensor:
+        """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
+    def arctanh_(self) -> Tensor:
+        """arctanh in place: the same memory, seen by all views; returns self."""
     def argmax(self, dim=None, keepdim=False, **kw) -> Tensor:
         """The index of the (first) maximum along dim, or in the flattened tensor."""
     def argmin(self, dim=None, keepdim=False, **kw) -> Tensor:
         """The index of the (first) minimum along dim, or in the flattened tensor."""
+    def argsort(self, dim=-1, descending=False, stable=False, **kw) -> Tensor:
+        """The indices that sort input along `dim`, as sort."""
+    def argwhere(self) -> Tensor:
+        """The indices of the elements that are not 0, one row for each. (numpy.argwhere)"""
+    def as_strided(self, size, stride, storage_offset=None) -> Tensor:
+        """The view out[i, j, ...] = memory[storage_offset + i stride[0] + j stride[1] + ...] inside the memory of input."""
+    def asin(self) -> Tensor:
+        """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
+    def asin_(self) -> Tensor:
+        """asin in place: the same memory, seen by all views; returns self."""
+    def asinh(self) -> Tensor:
+        """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
+    def asinh_(self) -> Tensor:
+        """asinh in place: the same memory, seen by all views; returns self."""
+    def atan(self) -> Tensor:
+        """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
+    def atan2(self, other) -> Tensor:
+        """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
+    def atan2_(self, other) -> Tensor:
+        """atan2 in place: the same memory, seen by all views; returns self."""
+    def atan_(self) -> Tensor:
+        """atan in place: the same memory, seen by all views; returns self."""
+    def atanh(self) -> Tensor:
+        """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
+    def atanh_(self) -> Tensor:
+        """atanh in place: the same memory, seen by all views; returns self."""
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it was computed from. See tl.autograd.backward."""
-    def bernoulli(self, *, generator=None) -> Tensor:
-        """1 with probability input, else 0, for each element."""
-    def bernoulli_(self, *args, generator=None, **kw) -> Tensor:
-        """Fill this tensor in place: 1 with probability p, else 0."""
+    def baddbmm(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+        """beta input + alpha bmm(batch1, batch2)."""
+    def baddbmm_(self, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+        """baddbmm in place: the same memory, seen by all views; returns self."""
+    batched: Any
+    def bernoulli(self, p=None, *, generator=None) -> Tensor:
+        """1 with probability input (or p), else 0, for each element. Raises ArgumentError for no probabilities."""
+    def bernoulli_(self, p=0.5, *, generator=None) -> Tensor:
+        """Fill this tensor in place: 1 with probability p (a number, or a tensor that broadcasts to this one), else 0."""
     def bfloat16(self, memory_format=None) -> Tensor:
         """This tensor as bfloat16; itself if it is that already."""
+    def bincount(self, weights=None, minlength=0) -> Tensor:
+        """How often each of 0, 1, 2, ... is in the vector `input` of non-negative integers; with `weights`, their sum there.
+        At least `minlength` numbers; without a gradient."""
     def bitwise_and(self, other) -> Tensor:
         """x & y, elementwise with broadcasting. Slope none."""
+    def bitwise_and_(self, other) -> Tensor:
+        """bitwise_and in place: the same memory, seen by all views; returns self."""
+    def bitwise_left_shift(self, other) -> Tensor:
+        """x << y, elementwise with broadcasting. Slope none."""
+    def bitwise_left_shift_(self, other) -> Tensor:
+        """bitwise_left_shift in place: the same memory, seen by all views; returns self."""
     def bitwise_not(self) -> Tensor:
         """~x, elementwise. Slope none."""
+    def bitwise_not_(self) -> Tensor:
+        """bitwise_not in place: the same memory, seen by all views; returns self."""
     def bitwise_or(self, other) -> Tensor:
         """x | y, elementwise with broadcasting. Slope none."""
+    def bitwise_or_(self, other) -> Tensor:
+        """bitwise_or in place: the same memory, seen by all views; returns self."""
+    def bitwise_right_shift(self, other) -> Tensor:
+        """x >> y, elementwise with broadcasting. Slope none. The sign is kept."""
+    def bitwise_right_shift_(self, other) -> Tensor:
+        """bitwise_right_shift in place: the same memory, seen by all views; returns self."""
     def bitwise_xor(self, other) -> Tensor:
         """x ^ y, elementwise with broadcasting. Slope none."""
-    def bmm(self, other) -> Tensor:
-        """matmul of a 3-d and a 3-d tensor, others refused."""
+    def bitwise_xor_(self, other) -> Tensor:
+        """bitwise_xor in place: the same memory, seen by all views; returns self."""
+    def bmm(self, mat2) -> Tensor:
+        """The products of two batches of matrices: (b, n, k) and (b, k, m) give (b, n, m). No broadcasting; see matmul."""
     def bool(self, memory_format=None) -> Tensor:
         """This tensor as bool; itself if it is that already."""
-    def broadcast_to(self, *sizes) -> Tensor:
-        """input repeated (without copying) to a larger shape; -1 keeps a size."""
+    def broadcast_to(self, *sizes, size=None) -> Tensor:
+        """input repeated (without copying) to a larger shape; -1 keeps a size. New dimensions come first."""
+    def byte(self, memory_format=None) -> Tensor:
+        """This tensor as uint8; itself if it is that already."""
+    def cauchy_(self, median=0.0, sigma=1.0, *, generator=None) -> Tensor:
+        """Fill this tensor in place: Cauchy with the given median and half width sigma."""
     def ceil(self) -> Tensor:
         """ceil x, elementwise. Slope d/dx: 0."""
+    def ceil_(self) -> Tensor:
+        """ceil in place: the same memory, seen by all views; returns self."""
+    def char(self, memory_format=None) -> Tensor:
+        """This tensor as int8; itself if it is that already."""
+    def cholesky(self, upper=False, *, out=None) -> Tensor:
+        """The lower triangular L with L L^T = input, a symmetric positive definite matrix (upper=True: the upper one, L^T).
+        One triangle is read only; the gradient is that of a symmetric matrix."""
+    def cholesky_inverse(self, upper=False, *, out=None) -> Tensor:
+        """The inverse of A, given its Cholesky factor L (upper=True: its transpose)."""
+    def cholesky_solve(self, L, upper=False, *, out=None) -> Tensor:
+        """X with A X = B, given the Cholesky factor L of A (upper=True: its transpose)."""
     def chunk(self, chunks, dim=0) -> builtins.tuple[Tensor, ...]:
         """At most `chunks` pieces of equal size (the last may be smaller)."""
     def clamp(self, min=None, max=None) -> Tensor:
-        """input limited to [min, max]; either bound may be None, a number, or a tensor that broadcasts."""
+        """input limited to [min, max]: min(max(input, low), high). Either bound may be None, a number, or a tensor that broadcasts."""
     def clamp_(self, min=None, max=None) -> Tensor:
         """clamp in place: the same memory, seen by all views; returns self."""
+    def clamp_max(self, max) -> Tensor:
+        """input, but at most max (a number or a tensor)."""
+    def clamp_max_(self, max) -> Tensor:
+        """clamp_max in place: the same memory, seen by all views; returns self."""
+    def clamp_min(self, min) -> Tensor:
+        """input, but at least min (a number or a tensor)."""
+    def clamp_min_(self, min) -> Tensor:
+        """clamp_min in place: the same memory, seen by all views; returns self."""
     def clip(self, min=None, max=None) -> Tensor:
-        """input limited to [min, max]; either bound may be None, a number, or a tensor that broadcasts."""
+        """input limited to [min, max]: min(max(input, low), high). Either bound may be None, a number, or a tensor that broadcasts."""
+    def clip_(self, min=None, max=None) -> Tensor:
+        """clip in place: the same memory, seen by all views; returns self."""
     def clone(self, *, memory_format=None) -> Tensor:
         """A copy of input with its own memory; gradients pass to input."""
-    def contiguous(self) -> Tensor:
-        """input itself if its memory is in order, else a copy that is."""
+    def coalesce(self, **kwargs) -> Tensor:
+        """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
+    def col_indices(self, **kwargs) -> Tensor:
+        """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
+    def contiguous(self, *, memory_format=None) -> Tensor:
+        """input itself if its memory is in order, else a copy that is. memory_format is accepted without effect."""
     def copy_(self, other, non_blocking=False) -> Tensor:
         """The values of `other` (broadcast, converted, from any device), in place."""
+    def copysign(self, other) -> Tensor:
+        """|x| with the sign of y, elementwise with broadcasting. Slope d/dx: sign(x) sign(y); d/dy: 0. The slope at x = 0 is chosen as 0."""
+    def copysign_(self, other) -> Tensor:
+        """copysign in place: the same memory, seen by all views; returns self."""
     def cos(self) -> Tensor:
         """cos x, elementwise. Slope d/dx: -sin x."""
+    def cos_(self) -> Tensor:
+        """cos in place: the same memory, seen by all views; returns self."""
+    def cosh(self) -> Tensor:
+        """(e^x + e^-x) / 2, elementwise. Slope d/dx: sinh x."""
+    def cosh_(self) -> Tensor:
+        """cosh in place: the same memory, seen by all views; returns self."""
+    def count_nonzero(self, dim=None) -> Tensor:
+        """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
     def cpu(self) -> Tensor:
         """This tensor on the CPU; itself if it is there."""
+    def cross(self, other, dim=None, *, out=None) -> Tensor:
+        """tl.linalg.cross in its old form: without dim, along the first dimension of size 3."""
+    def crow_indices(self, **kwargs) -> Tensor:
+        """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
     def cuda(self, device=None, non_blocking=False) -> Tensor:
         """This tensor on a GPU; itself if it is there."""
+    def cummax(self, dim=None, **kw) -> Tensor:
+        """(values, indices) of the largest element up to each place along `dim`, the latest of several; once there was a nan
+        it stays nan. The gradient goes to the index returned."""
+    def cummin(self, dim=None, **kw) -> Tensor:
+        """(values, indices) of the smallest element up to each place along `dim`, as cummax."""
+    def cumprod(self, dim=None, *, dtype=None, **kw) -> Tensor:
+        """The product of the elements up to each place along `dim`; integers are multiplied as int64. The gradient is right
+        where elements are 0, and so are the higher ones."""
+    def cumprod_(self, dim=None, *, dtype=None, **kw) -> Tensor:
+        """cumprod in place: the same memory, seen by all views; returns self."""
+    def cumsum(self, dim=None, *, dtype=None, **kw) -> Tensor:
+        """The sum of the elements up to each place along `dim`; integers are summed as int64, 16-bit floats in float32."""
+    def cumsum_(self, dim=None, *, dtype=None, **kw) -> Tensor:
+        """cumsum in place: the same memory, seen by all views; returns self."""
     @property
     def data(self) -> Tensor:
         """A detached tensor on the same memory, whose changes are not watched; assigning replaces the memory."""
     @data.setter
     def data(self, value: Any) -> None: ...
+    def deg2rad(self) -> Tensor:
+        """input * pi / 180: degrees as radians."""
+    def deg2rad_(self) -> Tensor:
+        """deg2rad in place: the same memory, seen by all views; returns self."""
+    def det(self, *, out=None) -> Tensor:
+        """The determinant of a square matrix. Its gradient, the matrix of cofactors, is right for singular matrices too; the
+        second derivative is nan there."""
     def detach(self) -> Tensor:
         """The same memory, cut from the graph."""
     def detach_(self) -> Tensor:
         """Cut this tensor itself from the graph."""
+    def diag(self, diagonal=0) -> Tensor:
+        """A vector: the matrix with it on a diagonal. A matrix: a copy of its diagonal."""
+    def diag_embed(self, offset=0, dim1=-2, dim2=-1) -> Tensor:
+        """Matrices with input's last dimension on their diagonals, else 0; dim1, dim2: where their dimensions stand."""
+    def diagflat(self, offset=0) -> Tensor:
+        """The matrix with all elements of input on a diagonal."""
+    def diagonal(self, offset=0, dim1=0, dim2=1) -> Tensor:
+        """The elements input[i, i + offset] of dimensions dim1 and dim2, as a new last dimension; a view."""
+    def diagonal_scatter(self, src, offset=0, dim1=0, dim2=1) -> Tensor:
+        """A copy of input whose diagonal (see diagonal) is src."""
+    def diff(self, n=1, dim=-1, prepend=None, append=None, **kw) -> Tensor:
+        """input[i + 1] - input[i] along `dim`, n times over; bools are compared. prepend, append: tensors joined on first."""
+    def digamma(self) -> Tensor:
+        """d/dx ln Gamma(x), elementwise. Slope d/dx: polygamma(1, x)."""
+    def digamma_(self) -> Tensor:
+        """digamma in place: the same memory, seen by all views; returns self."""
     def dim(self) -> builtins.int:
         """The number of dimensions."""
+    def dist(self, other, p=2) -> Tensor:
+        """The p-norm of input - other (which broadcast), over all elements. Its gradient is 0 where they are equal."""
     def div(self, other, *, rounding_mode=None) -> Tensor:
         """input / other, with broadcasting; integers divide to floating point."""
     def div_(self, other, *, rounding_mode=None) -> Tensor:
         """div in place: the same memory, seen by all views; returns self."""
     def divide(self, other, *, rounding_mode=None) -> Tensor:
         """input / other, with broadcasting; integers divide to floating point."""
-    def dot(self, other) -> Tensor:
-        """matmul of a 1-d and a 1-d tensor, others refused."""
+    def divide_(self, other, *, rounding_mode=None) -> Tensor:
+        """divide in place: the same memory, seen by all views; returns self."""
+    def dot(self, tensor) -> Tensor:
+        """The sum of products of two vectors of one length."""
     def double(self, memory_format=None) -> Tensor:
         """This tensor as float64; itself if it is that already."""
+    def dsplit(self, indices_or_sections) -> builtins.tuple:
+        """tensor_split along the third dimension into equal pieces, or at indices."""
     @property
     def dtype(self) -> _dtype: ...
     def element_size(self) -> builtins.int:
         """Bytes of one element."""
     def eq(self, other) -> Tensor:
         """x == y, elementwise with broadcasting. Slope none."""
+    def eq_(self, other) -> Tensor:
+        """eq in place: the same memory, seen by all views; returns self."""
     def equal(self, other) -> builtins.bool:
         """Whether both have the same shape and the same elements."""
     def erf(self) -> Tensor:
         """2/sqrt(pi) int_0^x e^-t^2 dt, elementwise. Slope d/dx: 2/sqrt(pi) e^-x^2."""
+    def erf_(self) -> Tensor:
+        """erf in place: the same memory, seen by all views; returns self."""
+    def erfc(self) -> Tensor:
+        """1 - erf x, elementwise. Slope d/dx: -2/sqrt(pi) e^-x^2."""
+    def erfc_(self) -> Tensor:
+        """erfc in place: the same memory, seen by all views; returns self."""
+    def erfinv(self) -> Tensor:
+        """the y with erf y = x, elementwise. Slope d/dx: sqrt(pi)/2 e^out^2."""
+    def erfinv_(self) -> Tensor:
+        """erfinv in place: the same memory, seen by all views; returns self."""
     def exp(self) -> Tensor:
         """e^x, elementwise. Slope d/dx: out."""
+    def exp2(self) -> Tensor:
+        """2^x, elementwise. Slope d/dx: out ln 2."""
+    def exp2_(self) -> Tensor:
+        """exp2 in place: the same memory, seen by all views; returns self."""
     def exp_(self) -> Tensor:
         """exp in place: the same memory, seen by all views; returns self."""
-    def expand(self, *sizes) -> Tensor:
-        """input repeated (without copying) to a larger shape; -1 keeps a size."""
+    def expand(self, *sizes, size=None) -> Tensor:
+        """input repeated (without copying) to a larger shape; -1 keeps a size. New dimensions come first."""
     def expand_as(self, other) -> Tensor:
         """input expanded to the shape of other."""
     def expm1(self) -> Tensor:
         """e^x - 1, elementwise. Slope d/dx: out + 1."""
+    def expm1_(self) -> Tensor:
+        """expm1 in place: the same memory, seen by all views; returns self."""
+    def exponential_(self, lambd=1.0, *, generator=None) -> Tensor:
+        """Fill this tensor in place: exponential with rate lambd: lambd exp(-lambd x) for x > 0."""
     def fill_(self, value) -> Tensor:
         """Every element becomes `value` (a number or a 0-d tensor), in place."""
+    def fill_diagonal_(self, fill_value, wrap=False) -> Tensor:
+        """The elements self[i, i, ...] become fill_value (a number), in place; wrap: a tall matrix begins again below."""
+    def fix(self) -> Tensor:
+        """x towards 0, elementwise. Slope d/dx: 0."""
+    def fix_(self) -> Tensor:
+        """fix in place: the same memory, seen by all views; returns self."""
     def flatten(self, start_dim=0, end_dim=-1) -> Tensor:
         """Join the dimensions start_dim..end_dim into one."""
-    def flip(self, *which) -> Tensor:
-        """input reversed along the given dimensions."""
+    def flip(self, *which, dims=None) -> Tensor:
+        """input reversed along the given dimensions: flip(0), flip(0, 1) or flip((0, 1)). A copy, as in PyTorch."""
+    def fliplr(self) -> Tensor:
+        """flip along the second dimension; at least 2 dimensions."""
+    def flipud(self) -> Tensor:
+        """flip along the first dimension."""
     def float(self, memory_format=None) -> Tensor:
         """This tensor as float32; itself if it is that already."""
+    def float_power(self, exponent) -> Tensor:
+        """input ** exponent in float64, whatever the dtypes are."""
+    def float_power_(self, exponent) -> Tensor:
+        """float_power in place: the same memory, seen by all views; returns self."""
     def floor(self) -> Tensor:
         """floor x, elementwise. Slope d/dx: 0."""
     def floor_(self) -> Tensor:
         """floor in place: the same memory, seen by all views; returns self."""
     def floor_divide(self, other) -> Tensor:
         """floor(x / y), elementwise with broadcasting. Slope d/dx: 0; d/dy: 0."""
-    def gather(self, dim, index) -> Tensor:
+    def floor_divide_(self, other) -> Tensor:
+        """floor_divide in place: the same memory, seen by all views; returns self."""
+    def fmax(self, other) -> Tensor:
+        """max(x, y), not nan, elementwise with broadcasting. Slope d/dx: 1 where x >= y; d/dy: 1 where y > x. A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
+    def fmin(self, other) -> Tensor:
+        """min(x, y), not nan, elementwise with broadcasting. Slope d/dx: 1 where x <= y; d/dy: 1 where y < x. A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
+    def fmod(self, other) -> Tensor:
+        """x - y trunc(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -trunc(x / y). The remainder has the sign of x."""
+    def fmod_(self, other) -> Tensor:
+        """fmod in place: the same memory, seen by all views; returns self."""
+    def frac(self) -> Tensor:
+        """x - trunc(x), elementwise. Slope d/dx: 1."""
+    def frac_(self) -> Tensor:
+        """frac in place: the same memory, seen by all views; returns self."""
+    def gather(self, dim, index, *, sparse_grad=False) -> Tensor:
         """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and so on; index may be smaller in the other dimensions."""
+    def gcd(self, other) -> Tensor:
+        """the greatest common divisor of x and y, elementwise with broadcasting. Slope none."""
+    def gcd_(self, other) -> Tensor:
+        """gcd in place: the same memory, seen by all views; returns self."""
     def ge(self, other) -> Tensor:
         """x >= y, elementwise with broadcasting. Slope none."""
+    def ge_(self, other) -> Tensor:
+        """ge in place: the same memory, seen by all views; returns self."""
+    def geometric_(self, p, *, generator=None) -> Tensor:
+        """Fill this tensor in place: how many tries of probability p until the first success: k = 1, 2, ... with p (1 - p)^(k - 1)."""
+    def ger(self, vec2) -> Tensor:
+        """Every element of a vector times every one of another: out[i, j] = input[i] vec2[j]."""
     @property
     def grad(self) -> Tensor | None:
         """The gradient summed up by backward: for leaves, and for results after retain_grad()."""
@@ -279,14 +583,69 @@ class Tensor:
     def grad(self, value: Any) -> None: ...
     @property
     def grad_fn(self) -> Node | None: ...
+    def greater(self, other) -> Tensor:
+        """x > y, elementwise with broadcasting. Slope none."""
+    def greater_(self, other) -> Tensor:
+        """greater in place: the same memory, seen by all views; returns self."""
+    def greater_equal(self, other) -> Tensor:
+        """x >= y, elementwise with broadcasting. Slope none."""
+    def greater_equal_(self, other) -> Tensor:
+        """greater_equal in place: the same memory, seen by all views; returns self."""
     def gt(self, other) -> Tensor:
         """x > y, elementwise with broadcasting. Slope none."""
+    def gt_(self, other) -> Tensor:
+        """gt in place: the same memory, seen by all views; returns self."""
     def half(self, memory_format=None) -> Tensor:
         """This tensor as float16; itself if it is that already."""
+    def heaviside(self, values) -> Tensor:
+        """0 where input < 0, `values` where input = 0, 1 where input > 0, with broadcasting; 0 for nan, as in PyTorch."""
+    def heaviside_(self, values) -> Tensor:
+        """heaviside in place: the same memory, seen by all views; returns self."""
+    def histc(self, bins=100, min=0, max=0) -> Tensor:
+        """How many elements lie in each of `bins` equal intervals between min and max (both 0: the least and the largest
+        element), in the dtype of input; what is outside, and nan, counts nowhere. Without a gradient."""
+    def histogram(self, bins, *, range=None, weight=None, density=False) -> Tensor:
+        """(hist, bin_edges): how many elements (or the sum of their weights) lie in each of `bins` equal intervals between
+        the least and the largest element, or over `range` (low, high); or between given edges, an increasing vector."""
+    def hsplit(self, indices_or_sections) -> builtins.tuple:
+        """tensor_split along the second dimension (of a vector: the first) into equal pieces, or at indices."""
+    def hypot(self, other) -> Tensor:
+        """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
+    def hypot_(self, other) -> Tensor:
+        """hypot in place: the same memory, seen by all views; returns self."""
+    def index_add(self, dim, index, source, *, alpha=1) -> Tensor:
+        """A copy of input with alpha * source[j] added to its slice index[j] of dimension dim; repeated ones add up."""
+    def index_add_(self, dim, index, source, *, alpha=1) -> Tensor:
+        """index_add in place: the same memory, seen by all views; returns self."""
+    def index_copy(self, dim, index, source) -> Tensor:
+        """A copy of input whose slices `index` of dimension dim are those of source; of a repeated one the last is kept."""
+    def index_copy_(self, dim, index, source) -> Tensor:
+        """index_copy in place: the same memory, seen by all views; returns self."""
+    def index_fill(self, dim, index, value) -> Tensor:
+        """A copy of input whose slices `index` of dimension dim are `value` (a number or a 0-d tensor); negative ones count
+        from the end."""
+    def index_fill_(self, dim, index, value) -> Tensor:
+        """index_fill in place: the same memory, seen by all views; returns self."""
+    def index_put(self, indices, values, accumulate=False) -> Tensor:
+        """A copy of input with out[indices] = values, or += if accumulate (repeated places add up, else the last is kept)."""
+    def index_put_(self, indices, values, accumulate=False) -> Tensor:
+        """index_put in place: the same memory, seen by all views; returns self."""
+    def index_reduce(self, dim, index, source, reduce, *, include_self=True) -> Tensor:
+        """As index_add, but with the "prod", "mean", "amax" or "amin" of the slices; see scatter_reduce."""
+    def index_reduce_(self, dim, index, source, reduce, *, include_self=True) -> Tensor:
+        """index_reduce in place: the same memory, seen by all views; returns self."""
     def index_select(self, dim, index) -> Tensor:
-        """The slices of input at the places `index` (a vector of ints) of dimension dim."""
+        """The slices of input at the places `index` (a vector of ints, none negative) of dimension dim; always a copy."""
+    def indices(self, **kwargs) -> Tensor:
+        """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; x.nonzero() gives the places of the elements that are not 0; the result of a maximum has .indices."""
+    def inner(self, other) -> Tensor:
+        """The sum of products over the last dimension of both; with a 0-d operand the product."""
     def int(self, memory_format=None) -> Tensor:
         """This tensor as int32; itself if it is that already."""
+    def inverse(self, *, out=None) -> Tensor:
+        """tl.linalg.inv under its old name."""
+    def is_complex(self) -> builtins.bool:
+        """Whether the dtype is complex: never."""
     def is_contiguous(self, memory_format=None) -> builtins.bool:
         """Whether the elements lie in memory row by row, without gaps."""
     @property
@@ -298,6 +657,26 @@ class Tensor:
         """Always False: tensors made under inference_mode are ordinary ones."""
     @property
     def is_leaf(self) -> builtins.bool: ...
+    @property
+    def is_meta(self) -> Any:
+        """Always False: there are no such tensors here."""
+    @property
+    def is_mps(self) -> Any:
+        """Always False: there are no such tensors here."""
+    @property
+    def is_nested(self) -> Any:
+        """Always False: there are no such tensors here."""
+    def is_pinned(self, device=None) -> builtins.bool:
+        """Whether the memory is pinned: never."""
+    @property
+    def is_quantized(self) -> Any:
+        """Always False: there are no such tensors here."""
+    @property
+    def is_sparse(self) -> Any:
+        """Always False: there are no such tensors here."""
+    @property
+    def is_xpu(self) -> Any:
+        """Always False: there are no such tensors here."""
     def isclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> Tensor:
         """|input - other| <= atol + rtol |other|, elementwise; equal infinities are close, nan only if equal_nan."""
     def isfinite(self) -> Tensor:
@@ -306,63 +685,155 @@ class Tensor:
         """|x| is infinite, elementwise. Slope none."""
     def isnan(self) -> Tensor:
         """x is not a number, elementwise. Slope none."""
+    def isneginf(self) -> Tensor:
+        """Whether each element is -infinity."""
+    def isposinf(self) -> Tensor:
+        """Whether each element is +infinity."""
+    def isreal(self) -> Tensor:
+        """True everywhere: tensorlite has real numbers only."""
     def item(self) -> builtins.float:
         """The only element as a Python number. Raises ShapeError for more than one."""
     @property
     def itemsize(self) -> builtins.int:
         """Bytes of one element."""
+    def kron(self, other, *, out=None) -> Tensor:
+        """The Kronecker product: each element of input times the whole of other; sizes multiply. The tensor with fewer
+        dimensions gets leading ones of size 1."""
+    def kthvalue(self, k, dim=-1, keepdim=False, **kw) -> Tensor:
+        """(values, indices) of the k-th smallest element along `dim`, counted from 1; of equal ones the first first."""
+    def lcm(self, other) -> Tensor:
+        """the least common multiple of x and y, elementwise with broadcasting. Slope none."""
+    def lcm_(self, other) -> Tensor:
+        """lcm in place: the same memory, seen by all views; returns self."""
+    def ldexp(self, other) -> Tensor:
+        """input * 2^other, with broadcasting."""
+    def ldexp_(self, other) -> Tensor:
+        """ldexp in place: the same memory, seen by all views; returns self."""
     def le(self, other) -> Tensor:
         """x <= y, elementwise with broadcasting. Slope none."""
+    def le_(self, other) -> Tensor:
+        """le in place: the same memory, seen by all views; returns self."""
+    def lerp(self, end, weight) -> Tensor:
+        """input + weight * (end - input): from input at weight 0 to end at weight 1. weight is a number or a tensor."""
+    def lerp_(self, end, weight) -> Tensor:
+        """lerp in place: the same memory, seen by all views; returns self."""
+    def less(self, other) -> Tensor:
+        """x < y, elementwise with broadcasting. Slope none."""
+    def less_(self, other) -> Tensor:
+        """less in place: the same memory, seen by all views; returns self."""
+    def less_equal(self, other) -> Tensor:
+        """x <= y, elementwise with broadcasting. Slope none."""
+    def less_equal_(self, other) -> Tensor:
+        """less_equal in place: the same memory, seen by all views; returns self."""
+    def lgamma(self) -> Tensor:
+        """ln |Gamma(x)|, elementwise. Slope d/dx: digamma(x)."""
+    def lgamma_(self) -> Tensor:
+        """lgamma in place: the same memory, seen by all views; returns self."""
     def log(self) -> Tensor:
         """ln x, elementwise. Slope d/dx: 1 / x."""
     def log10(self) -> Tensor:
         """log10 x, elementwise. Slope d/dx: 1 / (x ln 10)."""
+    def log10_(self) -> Tensor:
+        """log10 in place: the same memory, seen by all views; returns self."""
     def log1p(self) -> Tensor:
         """ln(1 + x), elementwise. Slope d/dx: 1 / (1 + x)."""
+    def log1p_(self) -> Tensor:
+        """log1p in place: the same memory, seen by all views; returns self."""
     def log2(self) -> Tensor:
         """log2 x, elementwise. Slope d/dx: 1 / (x ln 2)."""
+    def log2_(self) -> Tensor:
+        """log2 in place: the same memory, seen by all views; returns self."""
     def log_(self) -> Tensor:
         """log in place: the same memory, seen by all views; returns self."""
+    def log_normal_(self, mean=1.0, std=2.0, *, generator=None) -> Tensor:
+        """Fill this tensor in place: numbers whose logarithm is normal with the given mean and standard deviation."""
     def log_softmax(self, dim=None, _stacklevel=3, dtype=None) -> Tensor:
         """input - ln sum exp(input) along dim, without overflow."""
+    def logaddexp(self, other) -> Tensor:
+        """ln(e^x + e^y), elementwise with broadcasting. Slope d/dx: sigmoid(x - y); d/dy: sigmoid(y - x). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
+    def logaddexp2(self, other) -> Tensor:
+        """log2(2^x + 2^y), elementwise with broadcasting. Slope d/dx: sigmoid((x - y) ln 2); d/dy: sigmoid((y - x) ln 2). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
+    def logcumsumexp(self, dim=None, **kw) -> Tensor:
+        """ln of the sum of exp(input) up to each place along `dim`, without overflow. Raises DTypeError for integers."""
+    def logdet(self) -> Tensor:
+        """ln det: -inf where the determinant is 0, nan where it is negative."""
     def logical_and(self, other) -> Tensor:
         """x and y, elementwise with broadcasting. Slope none."""
+    def logical_and_(self, other) -> Tensor:
+        """logical_and in place: the same memory, seen by all views; returns self."""
     def logical_not(self) -> Tensor:
         """not x, elementwise. Slope none."""
+    def logical_not_(self) -> Tensor:
+        """logical_not in place: the same memory, seen by all views; returns self."""
     def logical_or(self, other) -> Tensor:
         """x or y, elementwise with broadcasting. Slope none."""
+    def logical_or_(self, other) -> Tensor:
+        """logical_or in place: the same memory, seen by all views; returns self."""
     def logical_xor(self, other) -> Tensor:
         """x xor y, elementwise with broadcasting. Slope none."""
+    def logical_xor_(self, other) -> Tensor:
+        """logical_xor in place: the same memory, seen by all views; returns self."""
+    def logit(self, eps=None) -> Tensor:
+        """ln(x / (1 - x)), the inverse of sigmoid, elementwise; with eps, of x clamped to [eps, 1 - eps]. nan outside of [0, 1]."""
+    def logit_(self, eps=None) -> Tensor:
+        """logit in place: the same memory, seen by all views; returns self."""
     def logsumexp(self, dim, keepdim=False, **kw) -> Tensor:
-        """ln sum exp(input) over dim, without overflow."""
+        """ln sum exp(input) over dim, without overflow. Rows of -inf give -inf, with gradient 0 (PyTorch: nan)."""
     def long(self, memory_format=None) -> Tensor:
         """This tensor as int64; itself if it is that already."""
     def lt(self, other) -> Tensor:
         """x < y, elementwise with broadcasting. Slope none."""
+    def lt_(self, other) -> Tensor:
+        """lt in place: the same memory, seen by all views; returns self."""
     @property
-    def mT(self) -> Any:
+    def mH(self) -> Tensor:
+        """The last two dimensions swapped: of real numbers the adjoint is the transpose."""
+    @property
+    def mT(self) -> Tensor:
         """The last two dimensions swapped."""
     def masked_fill(self, mask, value) -> Tensor:
         """input with `value` (a number or a 0-d tensor) where the bool tensor mask holds."""
     def masked_fill_(self, mask, value) -> Tensor:
         """masked_fill in place: the same memory, seen by all views; returns self."""
+    def masked_scatter(self, mask, source) -> Tensor:
+        """A copy of input with the first elements of source, in order, where the bool tensor mask holds; input and mask
+        broadcast."""
+    def masked_scatter_(self, mask, source) -> Tensor:
+        """masked_scatter in place: the same memory, seen by all views; returns self."""
+    def masked_select(self, mask) -> Tensor:
+        """The elements of input where the bool tensor mask holds, as a vector; input and mask broadcast."""
     def matmul(self, other) -> Tensor:
         """input @ other: vectors (dot), matrices, and batches of matrices whose leading dimensions broadcast."""
+    def matrix_exp(self) -> Tensor:
+        """e^A = 1 + A + A^2 / 2 + ... of a square matrix (not that of its elements: that is exp)."""
+    def matrix_power(self, n, *, out=None) -> Tensor:
+        """input multiplied by itself n times, by repeated squaring; n = 0 the identity, n < 0 powers of the inverse."""
     def max(self, dim=None, keepdim=False, **kw) -> Any:
-        """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned; or, with a
-        tensor as second argument, the elementwise maximum."""
+        """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned, the first
+        of several; or, with a tensor as second argument, the elementwise maximum."""
     def maximum(self, other) -> Tensor:
         """max(x, y), elementwise with broadcasting. Slope d/dx: 1 where x > y, 1/2 where x = y; d/dy: 1 where y > x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
     def mean(self, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
         """The mean over `dim` (an int, a tuple, or None for all). Raises DTypeError for integers."""
+    def median(self, dim=None, keepdim=False, **kw) -> Tensor:
+        """The median of all; or along `dim` a pair (values, indices), the gradient going to the index returned, the first of
+        several. Of an even number of elements the lower of the two in the middle (see quantile for their mean). A nan makes
+        the result nan."""
     def min(self, dim=None, keepdim=False, **kw) -> Any:
         """The minimum; forms as of max."""
     def minimum(self, other) -> Tensor:
         """min(x, y), elementwise with broadcasting. Slope d/dx: 1 where x < y, 1/2 where x = y; d/dy: 1 where y < x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
-    def mm(self, other) -> Tensor:
-        """matmul of a 2-d and a 2-d tensor, others refused."""
+    def mm(self, mat2) -> Tensor:
+        """The product of two matrices: (n, k) and (k, m) give (n, m). No broadcasting; see matmul."""
+    def mode(self, dim=-1, keepdim=False, **kw) -> Tensor:
+        """(values, indices) of the most frequent element along `dim`, the smallest of several, at the last place where it
+        stands; the gradient goes there. (PyTorch leaves the place open.)"""
+    def moveaxis(self, source, destination) -> Tensor:
+        """Dimensions moved to new places, the others keeping their order."""
     def movedim(self, source, destination) -> Tensor:
         """Dimensions moved to new places, the others keeping their order."""
+    def msort(self) -> Tensor:
+        """The values sorted along dimension 0."""
     def mul(self, other) -> Tensor:
         """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
     def mul_(self, other) -> Tensor:
@@ -371,10 +842,26 @@ class Tensor:
         """Indices drawn with probabilities proportional to the rows of input: (n,) or (m, n) -> (..., num_samples), int64."""
     def multiply(self, other) -> Tensor:
         """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
-    def mv(self, other) -> Tensor:
-        """matmul of a 2-d and a 1-d tensor, others refused."""
+    def multiply_(self, other) -> Tensor:
+        """multiply in place: the same memory, seen by all views; returns self."""
+    def mv(self, vec) -> Tensor:
+        """A matrix times a vector: (n, k) and (k,) give (n,)."""
+    def nan_to_num(self, nan=0.0, posinf=None, neginf=None) -> Tensor:
+        """input with numbers for nan and for both infinities; None: the largest and the smallest number of the dtype."""
+    def nan_to_num_(self, nan=0.0, posinf=None, neginf=None) -> Tensor:
+        """nan_to_num in place: the same memory, seen by all views; returns self."""
+    def nanmean(self, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
+        """The mean over `dim` of what is not nan; nan where all is. Raises DTypeError for integers."""
+    def nanmedian(self, dim=None, keepdim=False, **kw) -> Tensor:
+        """The median of what is not nan; forms as of median. nan where all is."""
+    def nanquantile(self, q, dim=None, keepdim=False, *, interpolation='linear', **kw) -> Tensor:
+        """As quantile, of what is not nan; nan where all is."""
+    def nansum(self, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
+        """The sum over `dim` with every nan counted as 0."""
     def narrow(self, dim, start, length) -> Tensor:
         """The view start..start+length of dimension dim."""
+    def narrow_copy(self, dim, start, length) -> Tensor:
+        """narrow, with memory of its own."""
     @property
     def nbytes(self) -> builtins.int:
         """Bytes of the elements."""
@@ -384,40 +871,90 @@ class Tensor:
         """The number of dimensions."""
     def ne(self, other) -> Tensor:
         """x != y, elementwise with broadcasting. Slope none."""
+    def ne_(self, other) -> Tensor:
+        """ne in place: the same memory, seen by all views; returns self."""
     def neg(self) -> Tensor:
         """-x, elementwise. Slope d/dx: -1."""
     def neg_(self) -> Tensor:
         """neg in place: the same memory, seen by all views; returns self."""
     def negative(self) -> Tensor:
         """-x, elementwise. Slope d/dx: -1."""
+    def negative_(self) -> Tensor:
+        """negative in place: the same memory, seen by all views; returns self."""
     def nelement(self) -> builtins.int:
         """The number of elements."""
-    def new_empty(self, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+    def new(self, data=(), *rest) -> Tensor:
+        """A tensor of this one's dtype from data or sizes: PyTorch's old way; use new_tensor or new_empty."""
+    def new_empty(self, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
         """tl.empty with the dtype and device of this tensor."""
-    def new_full(self, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+    def new_empty_strided(self, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
+        """tl.empty_strided with the dtype and device of this tensor."""
+    def new_full(self, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
         """tl.full with the dtype and device of this tensor."""
-    def new_ones(self, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+    def new_ones(self, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
         """tl.ones with the dtype and device of this tensor."""
-    def new_tensor(self, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+    def new_tensor(self, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
         """tl.tensor with the dtype and device of this tensor."""
-    def new_zeros(self, *args, dtype=None, device=None, requires_grad=False) -> Tensor:
+    def new_zeros(self, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
         """tl.zeros with the dtype and device of this tensor."""
-    def nonzero(self, as_tuple=False) -> Tensor:
-        """The indices of the elements that are not 0: (n, ndim), or one vector for each dimension."""
-    def normal_(self, *args, generator=None, **kw) -> Tensor:
+    def nextafter(self, other) -> Tensor:
+        """the next number after x towards y, elementwise with broadcasting. Slope d/dx: 1 where x != y; d/dy: 0."""
+    def nextafter_(self, other) -> Tensor:
+        """nextafter in place: the same memory, seen by all views; returns self."""
+    def nonzero(self, *, as_tuple=False) -> Tensor:
+        """The indices of the elements that are not 0: one row for each, (n, ndim) int64. as_tuple: one vector for each
+        dimension, fit to be an index: x[x.nonzero(as_tuple=True)]."""
+    def norm(self, p='fro', dim=None, keepdim=False, out=None, dtype=None, **kw) -> Tensor:
+        """(sum |input|^p)^(1/p) over `dim` (an int, a tuple, or None for all): the norm of a vector."""
+    def normal_(self, mean=0.0, std=1.0, *, generator=None) -> Tensor:
         """Fill this tensor in place: normal with the given mean and standard deviation."""
+    def not_equal(self, other) -> Tensor:
+        """x != y, elementwise with broadcasting. Slope none."""
+    def not_equal_(self, other) -> Tensor:
+        """not_equal in place: the same memory, seen by all views; returns self."""
     def numel(self) -> builtins.int:
         """The number of elements."""
     def numpy(self, *, force=False) -> Any:
         """The values as a NumPy array that shares memory. Needs a CPU tensor without grad, or force=True (which copies)."""
-    def permute(self, *order) -> Tensor:
-        """The dimensions in another order: permute(2, 0, 1) or permute((2, 0, 1))."""
-    def pow(self, other) -> Tensor:
-        """x ** y, elementwise with broadcasting. Slope d/dx: y x^(y-1); d/dy: x^y log x."""
-    def pow_(self, other) -> Tensor:
+    def outer(self, vec2) -> Tensor:
+        """Every element of a vector times every one of another: out[i, j] = input[i] vec2[j]."""
+    def permute(self, *order, dims=None) -> Tensor:
+        """The dimensions in another order: permute(2, 0, 1), permute((2, 0, 1)) or permute(dims=(2, 0, 1)). A view."""
+    def pin_memory(self, device=None) -> Tensor:
+        """x itself: the library that moves memory to the GPU needs none that is pinned."""
+    def pinverse(self, rcond=1e-15) -> Tensor:
+        """tl.linalg.pinv with rtol=rcond."""
+    def polygamma(self, n) -> Tensor:
+        """The n-th derivative of digamma, elementwise; see tl.polygamma."""
+    def polygamma_(self, n) -> Tensor:
+        """polygamma in place: the same memory, seen by all views; returns self."""
+    def positive(self) -> Tensor:
+        """input itself. Raises DTypeError for bools."""
+    def pow(self, exponent) -> Tensor:
+        """input ** exponent, with broadcasting; either may be a number. 0 ** 0 is 1. Slopes y x^(y-1) and x^y log x, 0 where
+        y = 0 and where x = 0 < y."""
+    def pow_(self, exponent) -> Tensor:
         """pow in place: the same memory, seen by all views; returns self."""
-    def random_(self, *args, generator=None, **kw) -> Tensor:
-        """Fill this tensor in place: whole numbers low..high-1."""
+    def prod(self, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
+        """The product of all elements, or along one `dim`; integers are multiplied as int64. The gradient is right where
+        elements are 0, and so are the higher ones."""
+    def put(self, index, source, accumulate=False) -> Tensor:
+        """A copy of input whose elements `index` (of the flat tensor; negative ones count from the end) are those of source, or
+        have them added. Of repeated ones the last is kept."""
+    def put_(self, index, source, accumulate=False) -> Tensor:
+        """put in place: the same memory, seen by all views; returns self."""
+    def qr(self, some=True, *, out=None) -> Tensor:
+        """tl.linalg.qr in its old form: some=False is mode="complete"."""
+    def quantile(self, q, dim=None, keepdim=False, *, interpolation='linear', **kw) -> Tensor:
+        """The value below which a share q of the elements along `dim` (None: of all) lies."""
+    def rad2deg(self) -> Tensor:
+        """input * 180 / pi: radians as degrees."""
+    def rad2deg_(self) -> Tensor:
+        """rad2deg in place: the same memory, seen by all views; returns self."""
+    def random_(self, low=None, to=None, *, generator=None) -> Tensor:
+        """Fill this tensor in place: whole numbers low..to-1; random_(to) begins at 0, random_() takes all that the dtype holds exactly, from 0."""
+    def ravel(self) -> Tensor:
+        """All elements in one dimension; a view where the memory allows it."""
     def reciprocal(self) -> Tensor:
         """1 / x, elementwise. Slope d/dx: -out^2."""
     def reciprocal_(self) -> Tensor:
@@ -432,8 +969,12 @@ class Tensor:
         """relu in place: the same memory, seen by all views; returns self."""
     def remainder(self, other) -> Tensor:
         """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
+    def remainder_(self, other) -> Tensor:
+        """remainder in place: the same memory, seen by all views; returns self."""
     def repeat(self, *sizes) -> Tensor:
         """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
+    def repeat_interleave(self, repeats=None, dim=None, *, output_size=None) -> Tensor:
+        """Each element (slice along dim) repeated: `repeats` times, or repeats[i] times the i-th. dim None: of the flat input."""
     @property
     def requires_grad(self) -> builtins.bool:
         """Whether gradients are computed for this tensor. Only leaves can be switched."""
@@ -441,36 +982,86 @@ class Tensor:
     def requires_grad(self, value: Any) -> None: ...
     def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor:
         """Switch recording for this leaf. Raises DTypeError for integer tensors, GraphError for results of operations."""
-    def reshape(self, *shape) -> Tensor:
-        """input with the same elements in another shape; one size may be -1. A view where the memory allows it."""
+    def reshape(self, *sizes, shape=None) -> Tensor:
+        """input with the same elements in another shape: reshape(2, 3), reshape((2, 3)) or reshape(shape=(2, 3))."""
     def reshape_as(self, other) -> Tensor:
         """input in the shape of other."""
     def retain_grad(self) -> None:
         """Keep the gradient of this result in `.grad` when backward passes it."""
-    def round(self) -> Tensor:
-        """round x, half to even, elementwise. Slope d/dx: 0."""
-    def round_(self) -> Tensor:
+    def roll(self, shifts, dims=None) -> Tensor:
+        """The elements moved by `shifts` places along `dims`; those that leave at one end come in at the other."""
+    def rot90(self, k=1, dims=...) -> Tensor:
+        """Rotated by 90 degrees k times in the plane of two dimensions, from the first towards the second; a copy."""
+    def round(self, *, decimals=0) -> Tensor:
+        """input rounded to whole numbers, or to `decimals` digits after the point (before it, if negative); half to even."""
+    def round_(self, *, decimals=0) -> Tensor:
         """round in place: the same memory, seen by all views; returns self."""
     def rsqrt(self) -> Tensor:
         """x^(-1/2), elementwise. Slope d/dx: -out^3 / 2."""
+    def rsqrt_(self) -> Tensor:
+        """rsqrt in place: the same memory, seen by all views; returns self."""
+    def scatter(self, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
+        """A copy of input with out[index[i][j]][j] = src[i][j] for dim 0, and so on; src is a tensor or a number (`value`)."""
+    def scatter_(self, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
+        """scatter in place: the same memory, seen by all views; returns self."""
+    def scatter_add(self, dim, index, src) -> Tensor:
+        """A copy of input with out[index[i][j]][j] += src[i][j] for dim 0, and so on; repeated places add up."""
+    def scatter_add_(self, dim, index, src) -> Tensor:
+        """scatter_add in place: the same memory, seen by all views; returns self."""
+    def scatter_reduce(self, dim, index, src, reduce, *, include_self=True, _op='scatter_reduce') -> Tensor:
+        """As scatter, but all values for one place count: their "sum", "mean", "prod", "amax" or "amin", together with what
+        input has there if include_self. Places that index does not name keep input's value. Ties of amax and amin share the
+        gradient evenly; means of integers are rounded down."""
+    def scatter_reduce_(self, dim, index, src, reduce, *, include_self=True, _op='scatter_reduce') -> Tensor:
+        """scatter_reduce in place: the same memory, seen by all views; returns self."""
     def select(self, dim, index) -> Tensor:
         """The view at `index` of dimension dim, without it."""
+    def select_scatter(self, src, dim, index) -> Tensor:
+        """A copy of input whose part select(dim, index) is src."""
+    def sgn(self) -> Tensor:
+        """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
+    def sgn_(self) -> Tensor:
+        """sgn in place: the same memory, seen by all views; returns self."""
     @property
     def shape(self) -> Size: ...
+    def short(self, memory_format=None) -> Tensor:
+        """This tensor as int16; itself if it is that already."""
     def sigmoid(self) -> Tensor:
         """1 / (1 + e^-x), elementwise. Slope d/dx: out (1 - out)."""
     def sigmoid_(self) -> Tensor:
         """sigmoid in place: the same memory, seen by all views; returns self."""
     def sign(self) -> Tensor:
-        """sign x, elementwise. Slope d/dx: 0."""
+        """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
+    def sign_(self) -> Tensor:
+        """sign in place: the same memory, seen by all views; returns self."""
+    def signbit(self) -> Tensor:
+        """x has a minus sign, elementwise. Slope none. True for -0.0 too."""
     def sin(self) -> Tensor:
         """sin x, elementwise. Slope d/dx: cos x."""
+    def sin_(self) -> Tensor:
+        """sin in place: the same memory, seen by all views; returns self."""
+    def sinc(self) -> Tensor:
+        """sin(pi x) / (pi x), and 1 at 0, elementwise. Derivatives of every order are right at 0 too (PyTorch's second is nan)."""
+    def sinc_(self) -> Tensor:
+        """sinc in place: the same memory, seen by all views; returns self."""
+    def sinh(self) -> Tensor:
+        """(e^x - e^-x) / 2, elementwise. Slope d/dx: cosh x."""
+    def sinh_(self) -> Tensor:
+        """sinh in place: the same memory, seen by all views; returns self."""
     def size(self, dim=None) -> Any:
         """The shape, or the size of one dimension."""
+    def slice_scatter(self, src, dim=0, start=None, end=None, step=1) -> Tensor:
+        """A copy of input whose part start:end:step of dimension dim is src."""
+    def slogdet(self, *, out=None) -> Tensor:
+        """(sign, logabsdet) of the determinant, which may be too large or too small for a number: (0, -inf) where it is 0."""
     def softmax(self, dim=None, _stacklevel=3, dtype=None) -> Tensor:
         """exp(input) / sum(exp(input)) along dim, without overflow."""
+    def sort(self, dim=-1, descending=False, stable=False, **kw) -> Tensor:
+        """(values, indices) in ascending (descending) order along `dim`. Always stable; nan is larger than everything."""
     def split(self, split_size_or_sections, dim=0) -> builtins.tuple[Tensor, ...]:
         """Views of equal pieces (the last may be smaller), or of pieces of the sizes given."""
+    def split_with_sizes(self, split_sizes, dim=0) -> builtins.tuple:
+        """Views of pieces of the sizes given."""
     def sqrt(self) -> Tensor:
         """x^(1/2), elementwise. Slope d/dx: 1 / (2 out). The slope at 0 is inf, as the limit is."""
     def sqrt_(self) -> Tensor:
@@ -479,8 +1070,10 @@ class Tensor:
         """x^2, elementwise. Slope d/dx: 2 x."""
     def square_(self) -> Tensor:
         """square in place: the same memory, seen by all views; returns self."""
-    def squeeze(self, dim=None) -> Tensor:
-        """Without dimensions of size 1: all of them, or only `dim` (an int or a tuple) where it has size 1."""
+    def squeeze(self, dim=None, *, axis=None) -> Tensor:
+        """Without dimensions of size 1: all of them, or only `dim` (an int or a tuple) where it has size 1. A view."""
+    def squeeze_(self, dim=None, *, axis=None) -> Tensor:
+        """squeeze in place: this tensor itself gets the other shape, on the same memory; returns self."""
     def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, **kw) -> Tensor:
         """The square root of var, with its arguments. Where all elements are equal the gradient is chosen as 0."""
     def stride(self, dim=None) -> Any:
@@ -491,53 +1084,118 @@ class Tensor:
         """sub in place: the same memory, seen by all views; returns self."""
     def subtract(self, other, *, alpha=1) -> Tensor:
         """input - alpha * other, with broadcasting."""
+    def subtract_(self, other, *, alpha=1) -> Tensor:
+        """subtract in place: the same memory, seen by all views; returns self."""
     def sum(self, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
-        """The sum over `dim` (an int, a tuple, or None for all); integers are summed as int64."""
-    def swapaxes(self, dim0, dim1) -> Tensor:
-        """The dimensions dim0 and dim1 swapped; a view."""
+        """The sum over `dim` (an int, a tuple, or None for all); integers are summed as int64, 16-bit floats in float32."""
+    def sum_to_size(self, *size) -> Tensor:
+        """The sum of input down to a shape that broadcasts to that of input: the inverse of expand."""
+    def svd(self, some=True, compute_uv=True, *, out=None) -> Tensor:
+        """tl.linalg.svd in its old form: it gives V and not its transpose. some=False: full_matrices; compute_uv=False: U and V
+        are zeros."""
+    def swapaxes(self, axis0, axis1) -> Tensor:
+        """transpose, with NumPy's name."""
+    def swapaxes_(self, axis0, axis1) -> Tensor:
+        """swapaxes in place: this tensor itself gets the other shape, on the same memory; returns self."""
     def swapdims(self, dim0, dim1) -> Tensor:
         """The dimensions dim0 and dim1 swapped; a view."""
+    def swapdims_(self, dim0, dim1) -> Tensor:
+        """swapdims in place: this tensor itself gets the other shape, on the same memory; returns self."""
     def t(self) -> Tensor:
         """The transpose of a matrix; vectors and numbers as they are."""
+    def t_(self) -> Tensor:
+        """t in place: this tensor itself gets the other shape, on the same memory; returns self."""
+    def take(self, index) -> Tensor:
+        """The elements of the flat input at `index`, in the shape of index; negative ones count from the end."""
+    def take_along_dim(self, indices, dim=None) -> Tensor:
+        """The elements at `indices` along dim; input and indices broadcast in the other dimensions. Without dim: of the flat
+        input. Negative indices count from the end. For what argsort, argmax and the like return."""
     def tan(self) -> Tensor:
         """tan x, elementwise. Slope d/dx: 1 + out^2."""
+    def tan_(self) -> Tensor:
+        """tan in place: the same memory, seen by all views; returns self."""
     def tanh(self) -> Tensor:
         """tanh x, elementwise. Slope d/dx: 1 - out^2."""
     def tanh_(self) -> Tensor:
         """tanh in place: the same memory, seen by all views; returns self."""
+    def tensor_split(self, indices_or_sections, dim=0) -> builtins.tuple:
+        """Views of pieces: n of nearly equal size, the larger ones first; or cut at the indices given. (numpy.array_split)"""
+    def tile(self, *sizes, dims=None) -> Tensor:
+        """repeat, but with fewer counts than dimensions the counts are those of the last ones."""
     def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
         """x on another device and/or in another dtype: x.to("cuda"), x.to(tl.float64), x.to("cuda", tl.float16), x.to(other)."""
+    def to_dense(self, dtype=None) -> Tensor:
+        """x, in another dtype where one is given: every tensor is dense."""
+    def to_sparse(self, **kwargs) -> Tensor:
+        """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; leave it dense."""
+    def to_sparse_csr(self, **kwargs) -> Tensor:
+        """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; leave it dense."""
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; a 0-d tensor as one number."""
+    def topk(self, k, dim=-1, largest=True, sorted=True) -> Tensor:
+        """(values, indices) of the k largest (or smallest) elements along `dim`, in order; of equal ones the first."""
+    def trace(self) -> Tensor:
+        """The sum of the diagonal of a matrix; integers are summed as int64."""
     def transpose(self, dim0, dim1) -> Tensor:
         """The dimensions dim0 and dim1 swapped; a view."""
+    def transpose_(self, dim0, dim1) -> Tensor:
+        """transpose in place: this tensor itself gets the other shape, on the same memory; returns self."""
+    def triangular_solve(self, A, upper=True, transpose=False, unitriangular=False) -> Tensor:
+        """PyTorch's old form of tl.linalg.solve_triangular: (solution, A)."""
     def tril(self, diagonal=0) -> Tensor:
         """The lower triangle of the last two dimensions, the rest 0."""
+    def tril_(self, diagonal=0) -> Tensor:
+        """tril in place: the same memory, seen by all views; returns self."""
     def triu(self, diagonal=0) -> Tensor:
         """The upper triangle of the last two dimensions, the rest 0."""
+    def triu_(self, diagonal=0) -> Tensor:
+        """triu in place: the same memory, seen by all views; returns self."""
     def true_divide(self, other, *, rounding_mode=None) -> Tensor:
         """input / other, with broadcasting; integers divide to floating point."""
-    def type(self, dtype=None) -> Any:
-        """The name of the dtype; with a dtype given, this tensor in it."""
+    def true_divide_(self, other, *, rounding_mode=None) -> Tensor:
+        """true_divide in place: the same memory, seen by all views; returns self."""
+    def trunc(self) -> Tensor:
+        """x towards 0, elementwise. Slope d/dx: 0."""
+    def trunc_(self) -> Tensor:
+        """trunc in place: the same memory, seen by all views; returns self."""
+    def type(self, dtype=None, non_blocking=False) -> Any:
+        """Its name of old, "torch.FloatTensor" (as PyTorch's, so that programs may compare it); or x in another dtype."""
     def type_as(self, other) -> Tensor:
         """This tensor in the dtype of other."""
-    def unbind(self, dim=0) -> builtins.tuple[Tensor, ...]:
-        """The slices along dim, each without it."""
+    def unbind(self, dim=0, *, axis=None) -> builtins.tuple[Tensor, ...]:
+        """The slices along dim, each without it; views."""
     def unflatten(self, dim, sizes) -> Tensor:
         """Split dimension dim into `sizes` (one may be -1)."""
-    def uniform_(self, *args, generator=None, **kw) -> Tensor:
-        """Fill this tensor in place: uniform in [a, b)."""
-    def unsqueeze(self, dim) -> Tensor:
-        """With a new dimension of size 1 at dim."""
+    def unfold(self, dimension, size, step) -> Tensor:
+        """Sliding windows of `size` elements along a dimension, each `step` after the last: a view with a new last dimension."""
+    def uniform_(self, a=0.0, to=1.0, *, generator=None) -> Tensor:
+        """Fill this tensor in place: uniform in [a, to)."""
+    def unique(self, sorted=True, return_inverse=False, return_counts=False, dim=None) -> Tensor:
+        """The different elements, in ascending order; with `dim`, the different slices along it. Each nan is one of its own."""
+    def unique_consecutive(self, return_inverse=False, return_counts=False, dim=None) -> Tensor:
+        """The elements (with `dim`, the slices along it) without those equal to the one before; results as of unique."""
+    def unsqueeze(self, dim=None, *, axis=None) -> Tensor:
+        """With a new dimension of size 1 at dim (-ndim - 1 to ndim). A view."""
+    def unsqueeze_(self, dim=None, *, axis=None) -> Tensor:
+        """unsqueeze in place: this tensor itself gets the other shape, on the same memory; returns self."""
     def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, **kw) -> Tensor:
         """The variance over `dim`, divided by n - correction (1 unless given; `unbiased=False` is correction 0)."""
+    def vdot(self, other) -> Tensor:
+        """dot: with real numbers there is nothing to conjugate."""
     def view(self, *shape) -> Tensor:
-        """As reshape, but never a copy; also view(dtype) for a dtype of the same size is refused: use .to(dtype)."""
+        """As reshape, but never a copy. view(dtype) reads the same bytes as another dtype: the last dimension shrinks or grows
+        where the sizes of the dtypes differ, and no gradient passes."""
     def view_as(self, other) -> Tensor:
         """input viewed in the shape of other."""
     view_of: Any
+    def vsplit(self, indices_or_sections) -> builtins.tuple:
+        """tensor_split along the first dimension into equal pieces, or at indices."""
     def where(self, condition, other) -> Any:
         """self where condition holds, else other."""
+    def xlogy(self, other) -> Tensor:
+        """input * ln(other), and 0 where input is 0, with broadcasting; either may be a number."""
+    def xlogy_(self, other) -> Tensor:
+        """xlogy in place: the same memory, seen by all views; returns self."""
     def zero_(self) -> Tensor:
         """Every element becomes 0, in place."""
 

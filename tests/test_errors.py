@@ -78,7 +78,10 @@ def test_shapes(call, text, says):
             lambda x: x.transpose(0, 5),
             "transpose: dim 5 is out of range for a tensor of 2 dimensions (it may be -2 to 1)",
         ),
-        (lambda x: x.unsqueeze(4), "unsqueeze: dim 4 is out of range for a tensor of 3 dimensions (it may be -3 to 2)"),
+        (
+            lambda x: x.unsqueeze(4),
+            "unsqueeze: dim 4 is out of range: in a tensor of 2 dimensions a new one may stand at -3 to 2",
+        ),
         (lambda x: tl.tensor(1.0).sum(1), "sum: dim 1 is out of range for a 0-dimensional tensor (it may be -1 or 0)"),
         (
             lambda x: tl.stack([x, x], 3),
@@ -125,7 +128,8 @@ def test_operators_leave_foreign_types_to_python(says):
     assert "unsupported operand type" in says(TypeError, lambda: tl.ones(2) + "a")
     assert "not supported between" in says(TypeError, lambda: tl.ones(2) < "a")
     assert says(TypeError, lambda: [1.0] * tl.ones(2)) == (
-        "index: only an integer tensor of one element is an index, got float32 (2,)"
+        "index: only an integer tensor of one element can be an index, or say how often to repeat a list or str, "
+        "got float32 (2,)"
     )
     assert [1.0] * tl.tensor([2]) == [1.0, 1.0] and range(5)[tl.tensor(3)] == 3
 
