@@ -198,7 +198,7 @@ class GPT(nn.Module):
             return logits.argmax(-1, keepdim=True)
         logits = logits / temperature
         if top_k is not None and top_k < logits.shape[-1]:
-            logits = where(logits < kth_largest(logits, top_k), -math.inf, logits)
+            logits = where(logits < logits.topk(top_k).values[:, -1:], -math.inf, logits)
         return multinomial(F.softmax(logits, -1), 1, generator=generator)
 
     def make_caches(self, batch):
@@ -216,11 +216,3 @@ class GPT(nn.Module):
         vectors = [p for p in self.parameters() if p.ndim < 2]
         groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         return [g for g in groups if g["params"]]
-
-
-def kth_largest(x, k):
-    """The k-th largest of each row, (B, V) -> (B, 1)."""
-    xp = x.device.backend.xp
-    from tensorlite.tensor import wrap
-
-    return wrap(xp.sort(x.array, axis=-1)[:, -k : x.array.shape[-1] - k + 1], x.device)

@@ -44,7 +44,7 @@ def blocks():
     ]
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", range(3))
 def test_readme_programs_run(number, tmp_path):
     code = blocks()[number]
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
@@ -54,8 +54,11 @@ def test_readme_programs_run(number, tmp_path):
         grad, nudged = re.match(r"tensor\(\[(.*?)\].*?\) tensor\((.*?)[,)]", done.stdout).groups()
         assert sum(float(v) for v in grad.split(",")) == pytest.approx(float(nudged), rel=2e-3)
         assert (tmp_path / "graph.svg").exists()
-    else:
+    elif number == 1:
         assert float(done.stdout.split("accuracy ")[1]) > 0.95
+    else:
+        said = re.findall(r"print\(.*# (\([\d, ]+\))", code)
+        assert done.stdout.split("\n")[:-1] == said and len(said) == 3
 
 
 def test_readme_names_both_commands_and_real_files():
