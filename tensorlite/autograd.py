@@ -64,7 +64,7 @@ def walk(roots, keep, create, targets=None):
     order, seen = reachable(list(roots), targets)
     grads, lent, found = dict(roots), set(roots), {}  # lent: nodes whose gradient array somebody else holds too
     opened = []  # nodes whose saved values were unpacked, and are to be dropped again
-    device, m, anomaly, partial = None, tensor_math, mode.anomaly, targets is not None
+    device, m, anomaly, partial, widen = None, tensor_math, mode.anomaly, targets is not None, dtypes.BF16 is not None
     if anomaly is not None:
         anomaly.start(roots)
     for node in order:
@@ -91,7 +91,7 @@ def walk(roots, keep, create, targets=None):
             saved = _unpack(node, keep, opened)
         if node.seq < Version.last_change:
             _check_versions(node)
-        if dtypes.BF16 is not None and op.add_into is None and not create:
+        if widen and op.add_into is None and not create:
             g = dtypes.widen(g)  # _fit rounds the shares
         if op.special or create or watched:
             shares = _shares(node, m, g, seen, grads, lent, create)
@@ -109,7 +109,7 @@ def walk(roots, keep, create, targets=None):
                 share = rule(m, g, saved[only])
             else:
                 share = rule(m, g, *[saved[place] for place in places])
-            if share.shape != parent.shape or share.dtype != parent.dtype:
+            if share.shape != parent.shape or share.dtype is not parent.dtype:
                 share = _fit(share, parent, create)
             if anomaly is not None:
                 anomaly.backward(node, i, share, g)
