@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -18,7 +19,9 @@ def modules():
     """All modules of the package, nn and models included, from the files themselves: pkgutil, asked for the packages
     of an editable install, also walks the folder it is started in."""
     files = [p.relative_to(ROOT) for room in ("tensorlite", "nn", "models") for p in (ROOT / room).rglob("*.py")]
-    names = {".".join(p.with_suffix("").parts).removesuffix(".__init__") for p in files if p.name != "__main__.py"}
+    compiled = importlib.util.find_spec("numba") is not None  # the extra `fast`
+    files = [p for p in files if p.name != "__main__.py" and (compiled or p.name != "fast_kernels.py")]
+    names = {".".join(p.with_suffix("").parts).removesuffix(".__init__") for p in files}
     return sorted({n if n.split(".")[0] == "tensorlite" else f"tensorlite.{n}" for n in names})
 
 

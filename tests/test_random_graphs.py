@@ -60,6 +60,9 @@ ONE = {
     "in place": lambda t, x: (x * 1).mul_(0.7).add_(1),
     "assigned": lambda t, x: _assigned(x * 1),
 }
+if torch is None:
+    del ONE["halves"]  # finite differences move the detached value too
+
 TWO = {
     "add": lambda t, x, y: x + y,
     "sub": lambda t, x, y: t.sub(x, y, alpha=2),
