@@ -2,22 +2,32 @@
 
 import numpy as np
 
+from benchmarks import systems
+
 WORKLOADS = {"W4": {"what": "1000 elementwise ops on (8, 8), a forward + backward op", "unit": "us", "count": 1000}}
+OPS = 1000
+
+
+def data():
+    """x and y."""
+    rng = np.random.default_rng(0)
+    return [(rng.standard_normal((8, 8)) * 0.5).astype(np.float32) for _ in range(2)]
 
 
 def build(name, system):
-    """(step, check values)."""
-    if system == "torch":
-        import torch as tl
-    else:
-        import tensorlite as tl
-    rng = np.random.default_rng(0)
-    x, y = (tl.tensor((rng.standard_normal((8, 8)) * 0.5).astype(np.float32), requires_grad=True) for _ in range(2))
+    """(step, check values: the result, the sums of both gradients)."""
+    return chain(OPS, system)
+
+
+def chain(ops, system):
+    """The same with any number of operations."""
+    tl = systems.array_library(system)
+    x, y = (tl.tensor(a, requires_grad=True) for a in data())
 
     def step():
         x.grad = y.grad = None
         z = x
-        for _ in range(250):
+        for _ in range(ops // 4):
             z = z * y
             z = z + x
             z = tl.tanh(z)

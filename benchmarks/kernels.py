@@ -2,7 +2,9 @@
 
 import numpy as np
 
-# name: (what, inputs that get gradients, function of (tl, F, *inputs))
+from benchmarks.kernels_more import OPERATIONS
+
+# name: (what, inputs that get gradients, index, function of (F, *inputs)); those of kernels_more.py take tl instead of F
 _EPS = 1e-5
 
 
@@ -30,7 +32,9 @@ KERNELS = {
     "embedding_small": ("embedding, 768 rows of (65, 128)", _normal((65, 128)), _index(768, 65), lambda F, w, i: F.embedding(i, w)),
     "dropout": ("dropout (3072, 384), without comparing the random numbers", _normal((3072, 384)), None, lambda F, x: F.dropout(x, 0.1)),
 }  # fmt: skip
-WORKLOADS = {f"kernel:{k}": {"what": f"{v[0]}, forward + backward", "tolerance": 1e-3} for k, v in KERNELS.items()}
+WORKLOADS = {
+    f"kernel:{k}": {"what": f"{v[0]}, forward + backward", "tolerance": 1e-3} for k, v in (KERNELS | OPERATIONS).items()
+}
 WORKLOADS["kernel:adamw"] = {"what": "AdamW step, 10 tensors of a million"}
 WORKLOADS["kernel:clip"] = {"what": "clip_grad_norm_, 10 tensors of a million"}
 
@@ -44,16 +48,17 @@ def build(name, system):
     rng, name = np.random.default_rng(0), name.partition(":")[2]
     if name in ("adamw", "clip"):
         return _parameters(tl, rng, name)
-    _, floats, index, function = KERNELS[name]
+    _, floats, index, function = (KERNELS | OPERATIONS)[name]
+    library = tl if name in OPERATIONS else tl.nn.functional
     inputs = [tl.tensor(a, requires_grad=True) for a in floats(rng)]
     rest = [] if index is None else [tl.tensor(index(rng))]
-    out = function(tl.nn.functional, *inputs, *rest)
+    out = function(library, *inputs, *rest)
     g = tl.tensor(rng.standard_normal(tuple(out.shape)).astype(np.float32))
 
     def step():
         for x in inputs:
             x.grad = None
-        out = function(tl.nn.functional, *inputs, *rest)
+        out = function(library, *inputs, *rest)
         out.backward(g)
         return out
 

@@ -7,8 +7,9 @@ import itertools
 
 import numpy as np
 
-WORKLOADS = {"W3": {"what": "a net of single neurons 2-16-16-1 on 0-d tensors, 100 points, a step", "default": False,
-                    "tolerance": 1e-3}}  # fmt: skip
+from benchmarks import systems
+
+WORKLOADS = {"W3": {"what": "a net of single neurons 2-16-16-1 on 0-d tensors, 100 points, a step", "tolerance": 1e-3}}
 SIZES = (2, 16, 16, 1)
 
 
@@ -18,10 +19,7 @@ def build(name, system):
     if system == "micrograd":
         from micrograd.engine import Value as number
     else:
-        if system == "torch":
-            import torch as tl
-        else:
-            import tensorlite as tl
+        tl = systems.array_library(system)
 
         def number(v):
             return tl.tensor(v, requires_grad=True)

@@ -109,6 +109,7 @@ def package_stub():
     imports, lines = [], []
     for name in public(tl):
         value = getattr(tl, name)
+        value = getattr(value, "__wrapped__", value)  # what methods.speak has put around it
         if isinstance(value, types.ModuleType):
             if value.__name__.startswith("tensorlite."):
                 imports.append(f"from tensorlite import {value.__name__.removeprefix('tensorlite.')} as {name}")

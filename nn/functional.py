@@ -1,6 +1,6 @@
 """The functions behind the layers, under PyTorch's names: `import tensorlite.nn.functional as F`."""
 
-from tensorlite import errors, random
+from tensorlite import errors, methods, random
 from tensorlite.creation import one_hot
 from tensorlite.ops.attention import attention
 from tensorlite.ops.conv import (
@@ -203,3 +203,6 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     w = valid.to(input.dtype) if weight is None else weight[picks] * valid
     loss = -input.gather(1, picks.unsqueeze(1)).squeeze(1) * w
     return loss.sum() / w.sum() if reduction == "mean" else _reduce("nll_loss", loss, reduction)
+
+
+methods.speak(globals())  # a list in the place of a tensor is refused in words

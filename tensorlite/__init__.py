@@ -133,6 +133,7 @@ from tensorlite import autograd, linalg  # isort: skip  (after the names it woul
 
 from tensorlite import nn, optim  # isort: skip
 
+_methods.speak(globals())  # a list in the place of a tensor is refused in words
 __version__ = "0.1.0"
 float, double, half = float32, float64, float16
 short, int, long = int16, int32, int64
@@ -150,7 +151,7 @@ _LAZY = {
     **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},
     **{
         name: (f"tensorlite.{name}", None)
-        for name in ("func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization")
+        for name in ("func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization", "profiler")
     },
 }
 _LAZY_AUTOGRAD = {  # names of tl.autograd that live in upper rooms

@@ -29,6 +29,7 @@ from tensorlite import nn as nn
 from tensorlite import op as op
 from tensorlite import ops as ops
 from tensorlite import optim as optim
+from tensorlite import profiler as profiler
 from tensorlite import random as random
 from tensorlite import serialization as serialization
 from tensorlite import utils as utils
@@ -357,17 +358,17 @@ def atanh(input) -> Tensor:
     """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
 bfloat16: _dtype
 def bitwise_and(input, other) -> Tensor:
-    """x & y, elementwise with broadcasting. Slope none."""
+    """x & y, elementwise with broadcasting."""
 def bitwise_left_shift(input, other) -> Tensor:
-    """x << y, elementwise with broadcasting. Slope none."""
+    """x << y, elementwise with broadcasting."""
 def bitwise_not(input) -> Tensor:
-    """~x, elementwise. Slope none."""
+    """~x, elementwise."""
 def bitwise_or(input, other) -> Tensor:
-    """x | y, elementwise with broadcasting. Slope none."""
+    """x | y, elementwise with broadcasting."""
 def bitwise_right_shift(input, other) -> Tensor:
-    """x >> y, elementwise with broadcasting. Slope none. The sign is kept."""
+    """x >> y, elementwise with broadcasting. The sign is kept."""
 def bitwise_xor(input, other) -> Tensor:
-    """x ^ y, elementwise with broadcasting. Slope none."""
+    """x ^ y, elementwise with broadcasting."""
 bool: _dtype
 broadcast_to = _broadcast_to
 cdouble: _dtype
@@ -398,7 +399,7 @@ def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False, **oth
 def empty_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """empty in the shape, dtype and device of input."""
 def eq(input, other) -> Tensor:
-    """x == y, elementwise with broadcasting. Slope none."""
+    """x == y, elementwise with broadcasting."""
 def erf(input) -> Tensor:
     """2/sqrt(pi) int_0^x e^-t^2 dt, elementwise. Slope d/dx: 2/sqrt(pi) e^-x^2."""
 def erfc(input) -> Tensor:
@@ -432,16 +433,16 @@ def frac(input) -> Tensor:
 def full_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """full in the shape, dtype and device of input."""
 def gcd(input, other) -> Tensor:
-    """the greatest common divisor of x and y, elementwise with broadcasting. Slope none."""
+    """the greatest common divisor of x and y, elementwise with broadcasting."""
 def ge(input, other) -> Tensor:
-    """x >= y, elementwise with broadcasting. Slope none."""
+    """x >= y, elementwise with broadcasting."""
 ger = _ger
 def greater(input, other) -> Tensor:
-    """x > y, elementwise with broadcasting. Slope none."""
+    """x > y, elementwise with broadcasting."""
 def greater_equal(input, other) -> Tensor:
-    """x >= y, elementwise with broadcasting. Slope none."""
+    """x >= y, elementwise with broadcasting."""
 def gt(input, other) -> Tensor:
-    """x > y, elementwise with broadcasting. Slope none."""
+    """x > y, elementwise with broadcasting."""
 half: _dtype
 def hypot(input, other) -> Tensor:
     """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
@@ -452,19 +453,19 @@ int32: _dtype
 int64: _dtype
 int8: _dtype
 def isfinite(input) -> Tensor:
-    """x is neither infinite nor nan, elementwise. Slope none."""
+    """x is neither infinite nor nan, elementwise."""
 def isinf(input) -> Tensor:
-    """|x| is infinite, elementwise. Slope none."""
+    """|x| is infinite, elementwise."""
 def isnan(input) -> Tensor:
-    """x is not a number, elementwise. Slope none."""
+    """x is not a number, elementwise."""
 def lcm(input, other) -> Tensor:
-    """the least common multiple of x and y, elementwise with broadcasting. Slope none."""
+    """the least common multiple of x and y, elementwise with broadcasting."""
 def le(input, other) -> Tensor:
-    """x <= y, elementwise with broadcasting. Slope none."""
+    """x <= y, elementwise with broadcasting."""
 def less(input, other) -> Tensor:
-    """x < y, elementwise with broadcasting. Slope none."""
+    """x < y, elementwise with broadcasting."""
 def less_equal(input, other) -> Tensor:
-    """x <= y, elementwise with broadcasting. Slope none."""
+    """x <= y, elementwise with broadcasting."""
 def lgamma(input) -> Tensor:
     """ln |Gamma(x)|, elementwise. Slope d/dx: digamma(x)."""
 def log(input) -> Tensor:
@@ -480,16 +481,16 @@ def logaddexp(input, other) -> Tensor:
 def logaddexp2(input, other) -> Tensor:
     """log2(2^x + 2^y), elementwise with broadcasting. Slope d/dx: sigmoid((x - y) ln 2); d/dy: sigmoid((y - x) ln 2). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
 def logical_and(input, other) -> Tensor:
-    """x and y, elementwise with broadcasting. Slope none."""
+    """x and y, elementwise with broadcasting."""
 def logical_not(input) -> Tensor:
-    """not x, elementwise. Slope none."""
+    """not x, elementwise."""
 def logical_or(input, other) -> Tensor:
-    """x or y, elementwise with broadcasting. Slope none."""
+    """x or y, elementwise with broadcasting."""
 def logical_xor(input, other) -> Tensor:
-    """x xor y, elementwise with broadcasting. Slope none."""
+    """x xor y, elementwise with broadcasting."""
 long: _dtype
 def lt(input, other) -> Tensor:
-    """x < y, elementwise with broadcasting. Slope none."""
+    """x < y, elementwise with broadcasting."""
 def max(input, dim=None, keepdim=False, **kw) -> Any:
     """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned, the first
     of several; or, with a tensor as second argument, the elementwise maximum."""
@@ -508,7 +509,7 @@ def multiply(input, other) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
 nan: builtins.float
 def ne(input, other) -> Tensor:
-    """x != y, elementwise with broadcasting. Slope none."""
+    """x != y, elementwise with broadcasting."""
 def neg(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
 def negative(input) -> Tensor:
@@ -516,7 +517,7 @@ def negative(input) -> Tensor:
 def nextafter(input, other) -> Tensor:
     """the next number after x towards y, elementwise with broadcasting. Slope d/dx: 1 where x != y; d/dy: 0."""
 def not_equal(input, other) -> Tensor:
-    """x != y, elementwise with broadcasting. Slope none."""
+    """x != y, elementwise with broadcasting."""
 def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor of ones: ones(2, 3) or ones((2, 3)), with dtype, device, requires_grad."""
 def ones_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
@@ -541,7 +542,7 @@ def sigmoid(input) -> Tensor:
 def sign(input) -> Tensor:
     """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
 def signbit(input) -> Tensor:
-    """x has a minus sign, elementwise. Slope none. True for -0.0 too."""
+    """x has a minus sign, elementwise. True for -0.0 too."""
 def sin(input) -> Tensor:
     """sin x, elementwise. Slope d/dx: cos x."""
 def sinh(input) -> Tensor:

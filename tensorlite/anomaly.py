@@ -5,24 +5,26 @@ import sys
 
 from tensorlite import errors
 from tensorlite.errors import AnomalyError
-from tensorlite.tensor import Tensor, mode, path
+from tensorlite.tensor import Tensor, Watcher, mode, path, watchers
 
 _CALLERS = ("tensorlite.models", "tensorlite.cli")  # of our own code, these call the engine as a user's code does
 
 
-class Watcher:
+class Detector(Watcher):
     """Looks at every result and every gradient while the mode is on. It waits for the device each time: for debugging only.
 
-    check: False notes the source lines only. under: saved_tensors_hooks that are on too.
+    check: False notes the source lines only. on: False while an inner switch stands in its place.
     """
 
-    def __init__(self, check: bool = True):
-        self.check, self.under = check, mode.anomaly if getattr(mode.anomaly, "packs", False) else None
+    def __init__(self, check: bool, under):
+        super().__init__(under)
+        self.check, self.on = check, True
 
     def forward(self, op, inputs, result):
         """After an op has computed: note the line, and refuse a nan or inf that its inputs did not hold."""
-        if self.under is not None:
-            self.under.forward(op, inputs, result)
+        super().forward(op, inputs, result)
+        if not self.on:
+            return
         if result.node is not None:
             result.node.where = source_line()
         what = self.check and _worst(result)
@@ -38,8 +40,9 @@ class Watcher:
 
     def start(self, roots):
         """Before a walk: refuse a gradient to start from that holds a nan or inf already."""
+        super().start(roots)
         for node, g in roots.items():
-            if self.check and (what := _worst(g, node.device)):
+            if self.on and self.check and (what := _worst(g, node.device)):
                 kind = node.op.name if node.op else "leaf"
                 raise AnomalyError(
                     f"backward: the gradient to start from, that of {kind} {tuple(node.shape)}, holds {what}"
@@ -47,7 +50,8 @@ class Watcher:
 
     def backward(self, node, i, share, g):
         """After a rule has turned g into the share of parent i: refuse a nan or inf."""
-        what = self.check and _worst(share, node.device)
+        super().backward(node, i, share, g)
+        what = self.on and self.check and _worst(share, node.device)
         if not what:
             return
         parts = g.values() if isinstance(g, dict) else g if isinstance(g, tuple) else (g,)
@@ -130,17 +134,27 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode_on: bool, check_nan: bool = True):
-        self.before = mode.anomaly
-        mode.anomaly = Watcher(check_nan) if mode_on else None
+        self._switch(mode_on, check_nan)
+
+    def _switch(self, mode_on, check_nan):
+        self.before, self.paused = mode.watcher, [w for w in watchers(Detector) if w.on]
+        while isinstance(mode.watcher, Detector):  # replaced
+            mode.watcher = mode.watcher.under
+        for watch in watchers(Detector):  # below others, which stay
+            watch.on = False
+        if mode_on:
+            mode.watcher = Detector(check_nan, mode.watcher)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        mode.anomaly = self.before
+        mode.watcher = self.before
+        for watch in self.paused:
+            watch.on = True
 
 
-class detect_anomaly:
+class detect_anomaly(set_detect_anomaly):
     """Inside, the op that makes the first nan or inf, forward or backward, raises AnomalyError: which op, where in the
     model, and the source line that called it. Compute the forward pass inside too: the lines are noted there.
 
@@ -162,25 +176,15 @@ class detect_anomaly:
         self.check = check_nan
 
     def __enter__(self):
-        self.before, mode.anomaly = mode.anomaly, Watcher(self.check)
+        self._switch(True, self.check)
         return self
-
-    def __exit__(self, *_):
-        mode.anomaly = self.before
 
 
 def is_anomaly_enabled() -> bool:
     """Whether this thread searches for nan and inf."""
-    return _watcher() is not None
-
-
-def _watcher():
-    watch = mode.anomaly
-    while watch is not None and not isinstance(watch, Watcher):
-        watch = getattr(watch, "under", None)
-    return watch
+    return any(w.on for w in watchers(Detector))
 
 
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether the search looks at values, or notes source lines only."""
-    return is_anomaly_enabled() and _watcher().check
+    return any(w.on and w.check for w in watchers(Detector))

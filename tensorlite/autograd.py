@@ -20,16 +20,9 @@ from tensorlite.modes import (
 from tensorlite.op import Pick, pick, raw_math, registry, tensor_math
 from tensorlite.tensor import Node, Tensor, Version, mode, wrap
 
-__all__ = [  # what PyTorch's autograd namespace has too
-    "backward",
-    "enable_grad",
-    "grad",
-    "inference_mode",
-    "is_grad_enabled",
-    "is_inference_mode_enabled",
-    "no_grad",
-    "set_grad_enabled",
-]
+# what PyTorch's autograd namespace has too
+__all__ = ["backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
+           "set_grad_enabled"]  # fmt: skip
 
 
 def reachable(roots, targets=None):
@@ -64,9 +57,9 @@ def walk(roots, keep, create, targets=None):
     order, seen = reachable(list(roots), targets)
     grads, lent, found = dict(roots), set(roots), {}  # lent: nodes whose gradient array somebody else holds too
     opened = []  # nodes whose saved values were unpacked, and are to be dropped again
-    device, m, anomaly, partial, widen = None, tensor_math, mode.anomaly, targets is not None, dtypes.BF16 is not None
-    if anomaly is not None:
-        anomaly.start(roots)
+    device, m, watcher, partial, widen = None, tensor_math, mode.watcher, targets is not None, dtypes.BF16 is not None
+    if watcher is not None:
+        watcher.start(roots)
     for node in order:
         g = grads.pop(node, None)
         if g is None:
@@ -111,8 +104,8 @@ def walk(roots, keep, create, targets=None):
                 share = rule(m, g, *[saved[place] for place in places])
             if share.shape != parent.shape or share.dtype is not parent.dtype:
                 share = _fit(share, parent, create)
-            if anomaly is not None:
-                anomaly.backward(node, i, share, g)
+            if watcher is not None:
+                watcher.backward(node, i, share, g)
             total = grads.get(parent)
             if total is None:
                 grads[parent] = share
@@ -128,6 +121,8 @@ def walk(roots, keep, create, targets=None):
             node.saved = None
     for node in opened:
         node.packed.close(node)
+    if watcher is not None:
+        watcher.end()
     return found
 
 
@@ -175,6 +170,8 @@ def _shares(node, m, g, seen, grads, lent, create):
         lent.discard(parent)
         grads[parent] = node.device.backend.as_array(grads[parent].copy())
     op.add_into(node.device.backend, grads[parent], g, **node.args)
+    if mode.watcher is not None:
+        mode.watcher.backward(node, 0, grads[parent], g)
     return (None,)
 
 

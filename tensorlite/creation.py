@@ -214,10 +214,15 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, **other) -> 
     return _finish(device.backend.xp.eye(n, m, dtype=d.dtype), device, requires_grad)
 
 
+def _beside(like, made):
+    """made; inside of vmap one for each of the examples that `like` holds: so it can be changed in place."""
+    return made if like.batched is None else like.for_each(made)
+
+
 def _like(name, function):
     def make(input, *args, dtype=None, device=None, requires_grad=False, **other):
         kw = {"dtype": dtype or input.dtype, "device": device or input.device, "requires_grad": requires_grad}
-        return function(tuple(input.shape), *args, **kw, **other)
+        return _beside(input, function(tuple(input.shape), *args, **kw, **other))
 
     make.__name__ = make.__qualname__ = name
     make.__doc__ = f"{name.removesuffix('_like')} in the shape, dtype and device of input."
@@ -357,7 +362,7 @@ def one_hot(input, num_classes=-1) -> Tensor:
 def _new(function):
     def method(self, *args, dtype=None, device=None, requires_grad=False, **other):
         kw = {"dtype": dtype or self.dtype, "device": device or self.device, "requires_grad": requires_grad}
-        return function(*args, **kw, **other)
+        return _beside(self, function(*args, **kw, **other))
 
     method.__name__ = method.__qualname__ = "new_" + function.__name__
     method.__doc__ = f"tl.{function.__name__} with the dtype and device of this tensor."

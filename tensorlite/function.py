@@ -267,10 +267,10 @@ class Function:
                 inplace.commit(t, None, op.name)
         if recorded:
             cls._keep(ctx, args, outputs, results)
-        if mode.anomaly is not None:
+        if mode.watcher is not None:
             for r in results:
                 if isinstance(r, Tensor):
-                    mode.anomaly.forward(op, args, r)
+                    mode.watcher.forward(op, args, r)
         return tuple(results) if isinstance(out, tuple) else results[0]
 
     @classmethod

@@ -8,6 +8,7 @@ import weakref
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
+from tensorlite.modes import set_grad_enabled
 from tensorlite.op import as_operand, registry
 from tensorlite.ops.convert import cast
 from tensorlite.ops.index import make_key
@@ -69,10 +70,20 @@ def update(x, name, function, *args, **kwargs):
     beside it and copied. Old values that the rules need are copied before.
     """
     check(x, name)
-    if name in _DIRECT and not kwargs and len(args) < 2 and mode.anomaly is None and mode.vmap is None:
+    if mode.vmap is not None:
+        mode.vmap.shared(x, name, (*args, *kwargs.values()))
+    if (
+        name in _DIRECT
+        and not kwargs
+        and len(args) < 2
+        and (mode.watcher is None or not mode.watcher.reads)
+        and mode.vmap is None
+    ):
         done, node = _directly(x, name, *args)
         if done:
             commit(x, node, name)
+            if mode.watcher is not None:
+                mode.watcher.forward(registry[name[:-1]], (x, *args), x)
             return x
     target = object.__new__(Target)
     target.array, target.device, target.node, target.version = writable(x), x.device, x.node, x.version
@@ -88,7 +99,7 @@ def update(x, name, function, *args, **kwargs):
         fault = f"the result is {result.dtype.name}, it cannot be stored in a {x.dtype.name} tensor"
         raise errors.DTypeError(errors.compose(name, fault, "", path()))
     result = cast(result, x.dtype)
-    _keep_old_values(result.node, x, since)
+    keep_old_values(result.node, x, since)
     x.array[...] = result.array
     commit(x, result.node, name)
     return x
@@ -122,7 +133,7 @@ def _directly(x, name, other=None):
     return True, node
 
 
-def _keep_old_values(node, x, since):
+def keep_old_values(node, x, since):
     """Let `node` and the nodes behind it that are newer than `since` keep copies of what they saved of x's memory."""
     stack = [node]
     while stack:
@@ -142,6 +153,8 @@ def setitem(x, key, value):
     Of several values for one place the last is kept, and only it has a gradient (PyTorch does not say which it keeps).
     """
     check(x, "setitem")
+    if mode.vmap is not None:
+        mode.vmap.shared(x, "setitem", (value, *(key if isinstance(key, tuple) else (key,))))
     b = x.device.backend
     if isinstance(value, (list, tuple)) or (type(value).__module__ == "numpy" and getattr(value, "ndim", 0)):
         value = wrap(b.from_host(b.host_index(value)), x.device)
@@ -243,7 +256,8 @@ def turn(x, name, function, *args):
         raise errors.InplaceError(errors.compose(name, fault, "", path()))
     old = wrap(x.array, x.device, x.node)
     old.version, old.view_of = x.version, x.view_of
-    new = function(old, *args)
+    with set_grad_enabled(mode.grad or old.node is not None):  # under no_grad too x stays what it was, in another shape
+        new = function(old, *args)
     if new is old:
         return x
     views = [r() for r in x.version.views]

@@ -1,6 +1,9 @@
 """Puts the operations on Tensor: every method stands here by its name, beside the family of operations that it comes from."""
 
-from tensorlite import inplace
+import functools
+import types
+
+from tensorlite import errors, inplace
 from tensorlite.op import NotAnOperand
 from tensorlite.ops import (
     compare,
@@ -145,6 +148,39 @@ Tensor.H = property(
     lambda self: shape.t(self) if self.ndim != 1 else shape.adjoint(self),
     doc="The transpose of a matrix: of real numbers the adjoint.",
 )
+
+
+# ---------------------------------------------------------------- the public functions
+@functools.cache  # an alias, and the same function in nn.functional, stay the same object
+def _speaking(function):
+    """The function, with an error in words where a list, a NumPy array or a str was given in the place of a tensor."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, TypeError, ValueError, IndexError) as e:
+            if not isinstance(e, errors.TensorliteError):
+                given = (*args, *kwargs.values())
+                for x in [x for i, x in enumerate(given) if i == 0 or x is getattr(e, "obj", given)]:
+                    elementwise.only_tensor(function.__name__, x)
+            raise
+
+    return call
+
+
+def speak(namespace: dict) -> None:
+    """Put `_speaking` around the functions of a namespace that come from ops/; elementwise ones look for themselves."""
+    sure = {family.__name__ for family in (compare, elementwise, functions, special, steps)}
+    for name, function in list(namespace.items()):
+        family = function.__module__ if isinstance(function, types.FunctionType) else ""
+        if (
+            family.startswith("tensorlite.ops.")
+            and family not in sure
+            and not name.startswith("_")
+            and not hasattr(function, "__wrapped__")
+        ):
+            namespace[name] = _speaking(function)
 
 
 # ---------------------------------------------------------------- Python's operators

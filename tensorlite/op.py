@@ -113,8 +113,8 @@ class Op:
             result.node = op.record(inputs, arrays, parents, out, result.version, extras, args, device)
         if op.view and device._backend.is_view(out, arrays[0]):
             _share(inputs[0], result, op, args)
-        if mode.anomaly is not None:
-            mode.anomaly.forward(op, inputs, result)
+        if mode.watcher is not None:
+            mode.watcher.forward(op, inputs, result)
         return result
 
     @classmethod
@@ -154,9 +154,9 @@ class Op:
             for i, r in enumerate(results):
                 if r.dtype.is_floating_point:
                     r.node = pick(node, i, r.array)
-        if mode.anomaly is not None:
+        if mode.watcher is not None:
             for r in results:
-                mode.anomaly.forward(op, inputs, r)
+                mode.watcher.forward(op, inputs, r)
         return results
 
     @classmethod
@@ -254,10 +254,12 @@ def _binary(op):
                 x, y, a, b, device, xn, yn = op.unify(x, y)
             except NotAnOperand:
                 return NotImplemented
+            except OverflowError as e:  # a number that the dtype does not hold
+                raise op.explain(e, (x, y)) from e
         try:
             out = (forward if dtypes.BF16 is None else op.in_float32)(device._backend, a, b)
         except Exception as e:
-            raise op.explain(e, (a, b)) from e
+            raise op.explain(e, (x, y)) from e
         result = _blank(Tensor)
         result.array, result.device, result.node, result.version = out, device, None, Version()
         if differentiable and mode.grad and (xn is not None or yn is not None):
@@ -270,8 +272,8 @@ def _binary(op):
                 vy = getattr(y, "version", None) if keep_b else None
                 versions = (vx, vy, result.version if keep_out else None)
             result.node = Node(op, (xn, yn), saved, versions, NO_ARGS, out, device)
-        if mode.anomaly is not None:
-            mode.anomaly.forward(op, (x, y), result)
+        if mode.watcher is not None:
+            mode.watcher.forward(op, (x, y), result)
         return result
 
     return operator
@@ -301,8 +303,8 @@ def _unary(op):
             saved = (a if keep_a else None, out if keep_out else None)
             versions = (x.version if keep_a else None, result.version if keep_out else None)
             result.node = Node(op, (x.node,), saved, versions, NO_ARGS, out, device)
-        if mode.anomaly is not None:
-            mode.anomaly.forward(op, (x,), result)
+        if mode.watcher is not None:
+            mode.watcher.forward(op, (x,), result)
         return result
 
     return operator
@@ -362,12 +364,13 @@ class Fused(Op):
         op.passes = _places(op, op.backward, 4)  # what backward is given
         rest = range(len(op.inputs) + 1, len(op.places))
         op.uses = (tuple(sorted({*range(len(op.inputs)), *op.passes, *rest})),)
+        op.keeps = tuple(i in op.uses[0] for i in range(len(op.places)))
         op.saves = True
 
     @classmethod
     def kept(op, wanted):
         """All inputs (for `plain`), and the output if backward asks for it."""
-        return tuple(i in op.uses[0] for i in range(len(op.places)))
+        return op.keeps
 
 
 def _places(op, function, skip):

@@ -189,19 +189,19 @@ def _need(name, right, rule, **got):
 
 
 # ---------------------------------------------------------------- new tensors
-def rand(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Uniform in [0, 1)."""
-    size = kwargs_size("rand", size)
+    size = kwargs_size("rand", sizes if size is None else (size,))
     return _make(_uniform(generator, size, "rand", dtype), dtype, device, requires_grad)
 
 
-def randn(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Normal with mean 0 and variance 1."""
-    size = kwargs_size("randn", size)
+    size = kwargs_size("randn", sizes if size is None else (size,))
     return _make(_draw(generator).standard_normal(size, dtype=_wide("randn", dtype)), dtype, device, requires_grad)
 
 
-def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Whole numbers low..high-1 (int64): randint(high, size) or randint(low, high, size).
 
     Raises:

@@ -1,7 +1,7 @@
 """tl.autograd.graph: what the graph keeps for backward, seen and replaced by hooks; memory moved away until it is needed.
 
-Nothing here costs anything while no hooks are on: they stand where the anomaly watcher stands, and see a node after its
-operation has recorded it.
+Nothing here costs anything while no hooks are on: they stand in `mode.watcher`, and see a node after its operation has
+recorded it.
 """
 
 import threading
@@ -9,7 +9,7 @@ import threading
 from tensorlite import errors
 from tensorlite.modes import no_grad
 from tensorlite.op import Pick
-from tensorlite.tensor import Node, Tensor, mode, wrap
+from tensorlite.tensor import Node, Tensor, Watcher, mode, wrap
 
 __all__ = ["Node", "disable_saved_tensors_hooks", "increment_version", "save_on_cpu", "saved_tensors_hooks"]
 
@@ -38,36 +38,27 @@ class saved_tensors_hooks:
         tensor([2., 4.])
     """
 
-    packs = True
-
     def __init__(self, pack_hook, unpack_hook):
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
     def __enter__(self):
         if _refused.text is not None:
             raise errors.GraphError(_refused.text)
-        self._entered = (*getattr(self, "_entered", ()), mode.anomaly)
-        mode.anomaly = _Observer(self, mode.anomaly)
+        self._entered = (*getattr(self, "_entered", ()), mode.watcher)
+        mode.watcher = Packer(self, mode.watcher)
         return self
 
     def __exit__(self, *_):
-        *rest, mode.anomaly = self._entered
+        *rest, mode.watcher = self._entered
         self._entered = tuple(rest)
 
 
-class _Observer:
-    """Stands where the anomaly watcher stands; what was there before (`under`) is still told."""
-
-    packs = True
+class Packer(Watcher):
+    """Stands in `mode.watcher` for a pair of hooks. An outer pair comes after it, and finds the node packed."""
 
     def __init__(self, pair, under):
-        self.pair, self.under = pair, under
-
-    def _watcher(self):
-        watch = self.under
-        while watch is not None and getattr(watch, "packs", False):
-            watch = watch.under
-        return watch
+        super().__init__(under)
+        self.pair = pair
 
     def forward(self, op, inputs, result):
         """Called by the engine after each operation: pack what its node saved."""
@@ -76,18 +67,7 @@ class _Observer:
             node = node.parents[0]
         if node is not None and node.op is op and node.packed is None and node.saved:
             node.packed = _Packed(self.pair, node)
-        if (watch := self._watcher()) is not None:
-            watch.forward(op, inputs, result)
-
-    def start(self, roots):
-        """Called before a walk."""
-        if (watch := self._watcher()) is not None:
-            watch.start(roots)
-
-    def backward(self, node, i, share, g):
-        """Called after each rule."""
-        if (watch := self._watcher()) is not None:
-            watch.backward(node, i, share, g)
+        super().forward(op, inputs, result)
 
 
 class _Packed:
@@ -96,7 +76,7 @@ class _Packed:
     def __init__(self, pair, node):
         self.pair = pair
         self.user = node.saved[0] if hasattr(node.op, "function") else None  # the ctx of a user's Function
-        observer, mode.anomaly = mode.anomaly, None
+        watcher, mode.watcher = mode.watcher, None
         try:
             with no_grad():
                 if self.user is None:
@@ -105,7 +85,7 @@ class _Packed:
                     self.slots = [s for s in (*self.user._saved, *self.user._results.values()) if s is not None]
                     self.kept = [self._pack(s.array, s.device) for s in self.slots]
         finally:
-            mode.anomaly = observer
+            mode.watcher = watcher
         self.close(node)
 
     def _pack(self, value, device):

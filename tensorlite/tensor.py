@@ -14,17 +14,71 @@ clock = itertools.count(1).__next__  # gives every node, and every change in pla
 
 
 class _Mode(threading.local):
-    """What holds in this thread: recording on or off, the stack of module calls, the anomaly watcher."""
+    """What holds in this thread: recording on or off, the stack of module calls, who watches."""
 
     grad = True
     inference = False
     scope = None
     module = None  # the innermost running nn.Module
-    anomaly = None
+    watcher = None  # the innermost Watcher
     vmap = None  # the innermost running vmap, see func/batched.py
 
 
 mode = _Mode()
+
+
+class Watcher:
+    """Stands in `mode.watcher`, is told what the thread computes, and tells the one that stood there before (`under`).
+
+    The search for anomalies, the profiler, saved_tensors_hooks and pictures are watchers; where none stands, nothing is told.
+    """
+
+    reads = True  # looks at values; changes in place are then computed beside the old values, which are still there
+
+    def __init__(self, under=None):
+        self.under = under
+
+    def forward(self, op, inputs, result):
+        """After an op has computed, for each of its results."""
+        if self.under is not None:
+            self.under.forward(op, inputs, result)
+
+    def start(self, roots):
+        """Before a walk back."""
+        if self.under is not None:
+            self.under.start(roots)
+
+    def backward(self, node, i, share, g):
+        """After the rules of a node have turned its gradient g into the share of parent i."""
+        if self.under is not None:
+            self.under.backward(node, i, share, g)
+
+    def end(self):
+        """After a walk back."""
+        if self.under is not None:
+            self.under.end()
+
+    def mark(self, name):
+        """After other work of that name (a step of an optimizer); "": what went before was no work of the engine."""
+        if self.under is not None:
+            self.under.mark(name)
+
+    def remove(self):
+        """Stand there no longer."""
+        if mode.watcher is self:
+            mode.watcher = self.under
+        for watch in watchers():
+            if watch.under is self:
+                watch.under = self.under
+
+
+def watchers(kind=Watcher):
+    """The watchers of this thread, innermost first."""
+    watch = mode.watcher
+    while watch is not None:
+        if isinstance(watch, kind):
+            yield watch
+        watch = watch.under
 
 
 class Scope:

@@ -131,7 +131,7 @@ class Tensor:
     def __index__(self) -> builtins.int: ...
     def __int__(self) -> builtins.int: ...
     def __invert__(self) -> Tensor:
-        """~x, elementwise. Slope none."""
+        """~x, elementwise."""
     def __ior__(self, other) -> Tensor:
         """bitwise_or in place: the same memory, seen by all views; returns self."""
     def __ipow__(self, exponent) -> Tensor:
@@ -320,27 +320,27 @@ class Tensor:
         """How often each of 0, 1, 2, ... is in the vector `input` of non-negative integers; with `weights`, their sum there.
         At least `minlength` numbers; without a gradient."""
     def bitwise_and(self, other) -> Tensor:
-        """x & y, elementwise with broadcasting. Slope none."""
+        """x & y, elementwise with broadcasting."""
     def bitwise_and_(self, other) -> Tensor:
         """bitwise_and in place: the same memory, seen by all views; returns self."""
     def bitwise_left_shift(self, other) -> Tensor:
-        """x << y, elementwise with broadcasting. Slope none."""
+        """x << y, elementwise with broadcasting."""
     def bitwise_left_shift_(self, other) -> Tensor:
         """bitwise_left_shift in place: the same memory, seen by all views; returns self."""
     def bitwise_not(self) -> Tensor:
-        """~x, elementwise. Slope none."""
+        """~x, elementwise."""
     def bitwise_not_(self) -> Tensor:
         """bitwise_not in place: the same memory, seen by all views; returns self."""
     def bitwise_or(self, other) -> Tensor:
-        """x | y, elementwise with broadcasting. Slope none."""
+        """x | y, elementwise with broadcasting."""
     def bitwise_or_(self, other) -> Tensor:
         """bitwise_or in place: the same memory, seen by all views; returns self."""
     def bitwise_right_shift(self, other) -> Tensor:
-        """x >> y, elementwise with broadcasting. Slope none. The sign is kept."""
+        """x >> y, elementwise with broadcasting. The sign is kept."""
     def bitwise_right_shift_(self, other) -> Tensor:
         """bitwise_right_shift in place: the same memory, seen by all views; returns self."""
     def bitwise_xor(self, other) -> Tensor:
-        """x ^ y, elementwise with broadcasting. Slope none."""
+        """x ^ y, elementwise with broadcasting."""
     def bitwise_xor_(self, other) -> Tensor:
         """bitwise_xor in place: the same memory, seen by all views; returns self."""
     def bmm(self, mat2) -> Tensor:
@@ -485,7 +485,7 @@ class Tensor:
     def element_size(self) -> builtins.int:
         """Bytes of one element."""
     def eq(self, other) -> Tensor:
-        """x == y, elementwise with broadcasting. Slope none."""
+        """x == y, elementwise with broadcasting."""
     def eq_(self, other) -> Tensor:
         """eq in place: the same memory, seen by all views; returns self."""
     def equal(self, other) -> builtins.bool:
@@ -565,11 +565,11 @@ class Tensor:
     def gather(self, dim, index, *, sparse_grad=False) -> Tensor:
         """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and so on; index may be smaller in the other dimensions."""
     def gcd(self, other) -> Tensor:
-        """the greatest common divisor of x and y, elementwise with broadcasting. Slope none."""
+        """the greatest common divisor of x and y, elementwise with broadcasting."""
     def gcd_(self, other) -> Tensor:
         """gcd in place: the same memory, seen by all views; returns self."""
     def ge(self, other) -> Tensor:
-        """x >= y, elementwise with broadcasting. Slope none."""
+        """x >= y, elementwise with broadcasting."""
     def ge_(self, other) -> Tensor:
         """ge in place: the same memory, seen by all views; returns self."""
     def geometric_(self, p, *, generator=None) -> Tensor:
@@ -584,15 +584,15 @@ class Tensor:
     @property
     def grad_fn(self) -> Node | None: ...
     def greater(self, other) -> Tensor:
-        """x > y, elementwise with broadcasting. Slope none."""
+        """x > y, elementwise with broadcasting."""
     def greater_(self, other) -> Tensor:
         """greater in place: the same memory, seen by all views; returns self."""
     def greater_equal(self, other) -> Tensor:
-        """x >= y, elementwise with broadcasting. Slope none."""
+        """x >= y, elementwise with broadcasting."""
     def greater_equal_(self, other) -> Tensor:
         """greater_equal in place: the same memory, seen by all views; returns self."""
     def gt(self, other) -> Tensor:
-        """x > y, elementwise with broadcasting. Slope none."""
+        """x > y, elementwise with broadcasting."""
     def gt_(self, other) -> Tensor:
         """gt in place: the same memory, seen by all views; returns self."""
     def half(self, memory_format=None) -> Tensor:
@@ -680,11 +680,11 @@ class Tensor:
     def isclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> Tensor:
         """|input - other| <= atol + rtol |other|, elementwise; equal infinities are close, nan only if equal_nan."""
     def isfinite(self) -> Tensor:
-        """x is neither infinite nor nan, elementwise. Slope none."""
+        """x is neither infinite nor nan, elementwise."""
     def isinf(self) -> Tensor:
-        """|x| is infinite, elementwise. Slope none."""
+        """|x| is infinite, elementwise."""
     def isnan(self) -> Tensor:
-        """x is not a number, elementwise. Slope none."""
+        """x is not a number, elementwise."""
     def isneginf(self) -> Tensor:
         """Whether each element is -infinity."""
     def isposinf(self) -> Tensor:
@@ -702,15 +702,15 @@ class Tensor:
     def kthvalue(self, k, dim=-1, keepdim=False, **kw) -> Tensor:
         """(values, indices) of the k-th smallest element along `dim`, counted from 1; of equal ones the first first."""
     def lcm(self, other) -> Tensor:
-        """the least common multiple of x and y, elementwise with broadcasting. Slope none."""
+        """the least common multiple of x and y, elementwise with broadcasting."""
     def lcm_(self, other) -> Tensor:
         """lcm in place: the same memory, seen by all views; returns self."""
     def ldexp(self, other) -> Tensor:
-        """input * 2^other, with broadcasting."""
+        """input * 2^other, with broadcasting; an integer exponent is taken in the dtype of a floating-point input."""
     def ldexp_(self, other) -> Tensor:
         """ldexp in place: the same memory, seen by all views; returns self."""
     def le(self, other) -> Tensor:
-        """x <= y, elementwise with broadcasting. Slope none."""
+        """x <= y, elementwise with broadcasting."""
     def le_(self, other) -> Tensor:
         """le in place: the same memory, seen by all views; returns self."""
     def lerp(self, end, weight) -> Tensor:
@@ -718,11 +718,11 @@ class Tensor:
     def lerp_(self, end, weight) -> Tensor:
         """lerp in place: the same memory, seen by all views; returns self."""
     def less(self, other) -> Tensor:
-        """x < y, elementwise with broadcasting. Slope none."""
+        """x < y, elementwise with broadcasting."""
     def less_(self, other) -> Tensor:
         """less in place: the same memory, seen by all views; returns self."""
     def less_equal(self, other) -> Tensor:
-        """x <= y, elementwise with broadcasting. Slope none."""
+        """x <= y, elementwise with broadcasting."""
     def less_equal_(self, other) -> Tensor:
         """less_equal in place: the same memory, seen by all views; returns self."""
     def lgamma(self) -> Tensor:
@@ -748,7 +748,7 @@ class Tensor:
     def log_normal_(self, mean=1.0, std=2.0, *, generator=None) -> Tensor:
         """Fill this tensor in place: numbers whose logarithm is normal with the given mean and standard deviation."""
     def log_softmax(self, dim=None, _stacklevel=3, dtype=None) -> Tensor:
-        """input - ln sum exp(input) along dim, without overflow."""
+        """input - ln sum exp(input) along dim, without overflow. dtype may stand third, as in torch.log_softmax."""
     def logaddexp(self, other) -> Tensor:
         """ln(e^x + e^y), elementwise with broadcasting. Slope d/dx: sigmoid(x - y); d/dy: sigmoid(y - x). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
     def logaddexp2(self, other) -> Tensor:
@@ -758,19 +758,19 @@ class Tensor:
     def logdet(self) -> Tensor:
         """ln det: -inf where the determinant is 0, nan where it is negative."""
     def logical_and(self, other) -> Tensor:
-        """x and y, elementwise with broadcasting. Slope none."""
+        """x and y, elementwise with broadcasting."""
     def logical_and_(self, other) -> Tensor:
         """logical_and in place: the same memory, seen by all views; returns self."""
     def logical_not(self) -> Tensor:
-        """not x, elementwise. Slope none."""
+        """not x, elementwise."""
     def logical_not_(self) -> Tensor:
         """logical_not in place: the same memory, seen by all views; returns self."""
     def logical_or(self, other) -> Tensor:
-        """x or y, elementwise with broadcasting. Slope none."""
+        """x or y, elementwise with broadcasting."""
     def logical_or_(self, other) -> Tensor:
         """logical_or in place: the same memory, seen by all views; returns self."""
     def logical_xor(self, other) -> Tensor:
-        """x xor y, elementwise with broadcasting. Slope none."""
+        """x xor y, elementwise with broadcasting."""
     def logical_xor_(self, other) -> Tensor:
         """logical_xor in place: the same memory, seen by all views; returns self."""
     def logit(self, eps=None) -> Tensor:
@@ -782,7 +782,7 @@ class Tensor:
     def long(self, memory_format=None) -> Tensor:
         """This tensor as int64; itself if it is that already."""
     def lt(self, other) -> Tensor:
-        """x < y, elementwise with broadcasting. Slope none."""
+        """x < y, elementwise with broadcasting."""
     def lt_(self, other) -> Tensor:
         """lt in place: the same memory, seen by all views; returns self."""
     @property
@@ -870,7 +870,7 @@ class Tensor:
     def ndimension(self) -> builtins.int:
         """The number of dimensions."""
     def ne(self, other) -> Tensor:
-        """x != y, elementwise with broadcasting. Slope none."""
+        """x != y, elementwise with broadcasting."""
     def ne_(self, other) -> Tensor:
         """ne in place: the same memory, seen by all views; returns self."""
     def neg(self) -> Tensor:
@@ -909,7 +909,7 @@ class Tensor:
     def normal_(self, mean=0.0, std=1.0, *, generator=None) -> Tensor:
         """Fill this tensor in place: normal with the given mean and standard deviation."""
     def not_equal(self, other) -> Tensor:
-        """x != y, elementwise with broadcasting. Slope none."""
+        """x != y, elementwise with broadcasting."""
     def not_equal_(self, other) -> Tensor:
         """not_equal in place: the same memory, seen by all views; returns self."""
     def numel(self) -> builtins.int:
@@ -971,7 +971,7 @@ class Tensor:
         """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
     def remainder_(self, other) -> Tensor:
         """remainder in place: the same memory, seen by all views; returns self."""
-    def repeat(self, *sizes) -> Tensor:
+    def repeat(self, *sizes, repeats=None) -> Tensor:
         """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
     def repeat_interleave(self, repeats=None, dim=None, *, output_size=None) -> Tensor:
         """Each element (slice along dim) repeated: `repeats` times, or repeats[i] times the i-th. dim None: of the flat input."""
@@ -1035,7 +1035,7 @@ class Tensor:
     def sign_(self) -> Tensor:
         """sign in place: the same memory, seen by all views; returns self."""
     def signbit(self) -> Tensor:
-        """x has a minus sign, elementwise. Slope none. True for -0.0 too."""
+        """x has a minus sign, elementwise. True for -0.0 too."""
     def sin(self) -> Tensor:
         """sin x, elementwise. Slope d/dx: cos x."""
     def sin_(self) -> Tensor:
@@ -1055,11 +1055,11 @@ class Tensor:
     def slogdet(self, *, out=None) -> Tensor:
         """(sign, logabsdet) of the determinant, which may be too large or too small for a number: (0, -inf) where it is 0."""
     def softmax(self, dim=None, _stacklevel=3, dtype=None) -> Tensor:
-        """exp(input) / sum(exp(input)) along dim, without overflow."""
+        """exp(input) / sum(exp(input)) along dim, without overflow. dtype may stand third, as in torch.softmax."""
     def sort(self, dim=-1, descending=False, stable=False, **kw) -> Tensor:
         """(values, indices) in ascending (descending) order along `dim`. Always stable; nan is larger than everything."""
-    def split(self, split_size_or_sections, dim=0) -> builtins.tuple[Tensor, ...]:
-        """Views of equal pieces (the last may be smaller), or of pieces of the sizes given."""
+    def split(self, split_size_or_sections=None, dim=0, *, split_size=None) -> builtins.tuple[Tensor, ...]:
+        """Views of equal pieces (the last may be smaller), or of pieces of the sizes given; x.split(split_size=2) too."""
     def split_with_sizes(self, split_sizes, dim=0) -> builtins.tuple:
         """Views of pieces of the sizes given."""
     def sqrt(self) -> Tensor:
@@ -1182,7 +1182,7 @@ class Tensor:
         """The variance over `dim`, divided by n - correction (1 unless given; `unbiased=False` is correction 0)."""
     def vdot(self, other) -> Tensor:
         """dot: with real numbers there is nothing to conjugate."""
-    def view(self, *shape) -> Tensor:
+    def view(self, *shape, size=None) -> Tensor:
         """As reshape, but never a copy. view(dtype) reads the same bytes as another dtype: the last dimension shrinks or grows
         where the sizes of the dtypes differ, and no gradient passes."""
     def view_as(self, other) -> Tensor:

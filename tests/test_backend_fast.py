@@ -113,6 +113,18 @@ def test_adamw(maximize):
         np.testing.assert_allclose(a, b, atol=5e-6)
 
 
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("dampening", [0, 0.3])
+def test_sgd(maximize, dampening):
+    p, g, v = floats(200, 100), floats(200, 100), floats(200, 100, scale=0.1)
+    wide = [a.astype("f8") for a in (p, g, v)]
+    options = {"lr": 1e-2, "momentum": 0.9, "dampening": dampening, "weight_decay": 0, "maximize": maximize}
+    FAST.sgd_step(p, g, v, **options)
+    PLAIN.sgd_step(*wide, **options)
+    for a, b in zip((p, v), (wide[0], wide[2]), strict=True):
+        np.testing.assert_allclose(a, b, atol=5e-6)
+
+
 def test_small_odd_and_double_arrays_go_the_usual_way():
     assert not served(floats(3)) and not served(floats(300, 200).astype("f8")) and not served(floats(300, 200).T)
     for x in (floats(3, 4), floats(300, 200).T, floats(300, 200).astype("f8")):

@@ -114,7 +114,7 @@ def entropy(c, size):
 
 
 KERNELS = {
-    "erf": lambda c: [("erf", (c.array(scale=2.0),))],
+    "in_chunks": lambda c: [(n, (c.array(scale=2.0),)) for n in ("erf", "erfc", "lgamma", "digamma")],
     "sigmoid": lambda c: [("sigmoid", (c.array(scale=20.0),))],
     "gelu": lambda c: [("gelu", (c.array(scale=3.0), a, False)) for a in ("none", "tanh")],
     "gelu_backward": lambda c: [("gelu_backward", (c.array(), c.array(scale=3.0), None, a)) for a in ("none", "tanh")],
@@ -153,10 +153,24 @@ def test_kernel_equals_its_definition(name, dtype, kind):
 def test_every_override_has_a_test():
     own = itertools.takewhile(lambda cls: cls is not Backend, CpuBackend.__mro__)
     fast = {name for cls in own for name, value in vars(cls).items() if callable(value) and not name.startswith("_")}
-    assert fast - set(KERNELS) == {"number", "attention", "attention_backward", "philox", "dropout_mask",
-                                   "clip_by_norm", "adamw_step", "topk", "writable", "strided",
+    assert fast - set(KERNELS) == {"number", "python_number", "attention", "attention_backward", "philox", "dropout_mask",
+                                   "clip_by_norm", "adamw_step", "sgd_step", "topk", "writable", "strided",
                                    # the samples of scatter and its kin run on cpu and, by base.py, on the stand-in
                                    "add_at", "put", "apart", "is_last", "reduce_at"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["erf", "erfc", "erfinv", "lgamma", "digamma", "sinc"])
+def test_long_arrays_go_through_special_functions_in_chunks(name):
+    x = np.linspace(-0.99, 0.99, 70_001).astype("f4").reshape(-1, 1)
+    compare(name, (x,), 1e-5)
+
+
+def test_a_python_number_comes_back_as_it_was():
+    b, kind = CpuBackend(), np.dtype("float32")
+    given = b.number(2.5, kind)
+    assert (given + np.zeros((), kind)).dtype == kind and type(b.python_number(given)) is float
+    x = np.zeros(2, kind)
+    assert b.python_number(x) is x
 
 
 def test_expanded_gradient_is_read_only_and_fits():
@@ -281,6 +295,25 @@ def test_adamw_step(dtype, shape):
             CPU.adamw_step(fast[0], g, *fast[1:3], **rest, vmax=fast[3] if amsgrad else None)
             up = g if dtype == "float16" else wide(g)
             BASE.adamw_step(slow[0], up, *slow[1:3], **rest, vmax=slow[3] if amsgrad else None)
+        for a, b in zip(fast, slow, strict=True):
+            np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(1,), (5, 1025), (40000,)])
+def test_sgd_step(dtype, shape):
+    rng = np.random.default_rng(0)
+    rules = [(0, 0, False), (0.9, 0, False), (0.9, 0.3, False), (0.9, 0, True)]  # momentum, dampening, nesterov
+    for rule, decay, maximize, kind in itertools.product(rules, (0.0, 0.1), (False, True), ("plain", "strided")):
+        options = dict(zip(("momentum", "dampening", "nesterov"), rule, strict=True))
+        options |= {"lr": 0.01, "weight_decay": decay, "maximize": maximize}
+        p, v = (layout(rng.standard_normal(shape).astype(dtype), kind) for _ in range(2))
+        g = layout(rng.standard_normal(shape).astype(dtype), "read-only")
+        fast = [a.copy() if kind == "plain" else layout(a, kind) for a in (p, v)]
+        up = (lambda a: a.copy()) if dtype == "float16" else wide
+        slow = [up(a) for a in (p, v)]
+        for b, (q, w), gradient in ((CPU, fast, g), (BASE, slow, up(g))):
+            b.sgd_step(q, gradient, w if rule[0] else None, **options)
         for a, b in zip(fast, slow, strict=True):
             np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 

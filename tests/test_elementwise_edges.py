@@ -160,7 +160,7 @@ PRECISE = {
     "digamma": (tl.digamma, scipy.special.psi, SMALL[abs(SMALL - 1.4616) > 1e-3], 3e-14),
     "polygamma 1": (lambda x: tl.polygamma(1, x), lambda x: scipy.special.polygamma(1, x), SMALL, 1e-14),
     "polygamma 3": (lambda x: tl.polygamma(3, x), lambda x: scipy.special.polygamma(3, x), SMALL, 1e-14),
-    "sigmoid": (tl.sigmoid, scipy.special.expit, np.linspace(-700, 700, 4001), 4e-16),
+    "sigmoid": (tl.sigmoid, scipy.special.expit, np.linspace(-700, 700, 4001), 5e-16),
     "logit": (tl.logit, scipy.special.logit, np.r_[np.linspace(0.001, 0.999, 999), 1e-300, 0.5 + 1e-9], 1e-15),
     "sinc": (tl.sinc, np.sinc, np.r_[np.linspace(-0.99, 0.99, 401), 1e-9], 5e-15),
 }

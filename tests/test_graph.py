@@ -269,7 +269,7 @@ def test_drawing_a_model_leaves_random_numbers_buffers_and_modes():
         tl.draw_graph(lambda x: x / (1 // 0), leaf(1.0))
     from tensorlite.tensor import mode
 
-    assert mode.anomaly is None
+    assert mode.watcher is None
 
 
 def test_a_drawing_keeps_no_graph_alive():

@@ -207,6 +207,15 @@ def under_no_grad(t, a, b):
 
 
 @program
+def quotients_changed_in_place(t, a, b):
+    y = a / b
+    y += 1
+    z = 1 / (a * b)
+    z.mul_(2)
+    return y, z
+
+
+@program
 def augmented_index(t, a, b):
     y = a * 1.0
     y[1] += b
@@ -363,3 +372,15 @@ def test_program(name, device):
         found.append([*outs, *gs, *[h if g is None else g for g in hs]])
     for theirs, mine in zip(*found, strict=True):
         np.testing.assert_allclose(host(mine), theirs.detach().numpy(force=True), rtol=1e-9, atol=1e-11)
+
+
+def test_a_new_shape_under_no_grad_keeps_the_gradient(device):
+    a = tl.tensor(A, requires_grad=True)
+    y, v = a * 1.0, a[:1]
+    with tl.no_grad():
+        y.t_()
+        v.squeeze_(0)
+    (y.sum() + (v * tl.tensor(B)).sum()).backward()
+    wanted = np.ones((3, 4))
+    wanted[0] += B
+    np.testing.assert_allclose(host(a.grad), wanted)

@@ -310,3 +310,47 @@ def test_user_functions(device):
     x = tl.tensor(X)
     equal(vmap(Cube.apply)(x), x**3)
     equal(vmap(grad(lambda a: Cube.apply(a).sum()))(x), 3 * x**2)
+
+
+# ---------------------------------------------------------------- memory of one's own, made inside
+def _fill(make):
+    def f(a):
+        y = make(a)
+        y[0] = a[1]
+        y[1:].add_(a[:-1])
+        y *= a
+        return y
+
+    return f
+
+
+MADE = {
+    "zeros_like": _fill(tl.zeros_like), "ones_like": _fill(tl.ones_like), "full_like": _fill(lambda a: tl.full_like(a, 2.0)),
+    "empty_like": _fill(lambda a: tl.empty_like(a).fill_(1)), "new_zeros": _fill(lambda a: a.new_zeros(4, 4)),
+    "new_full": _fill(lambda a: a.new_full((4, 4), 3.0)), "copy_": lambda a: tl.zeros_like(a).copy_(a * 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_made_like_an_example_can_be_changed(name, device):
+    f, x = MADE[name], tl.tensor(X)
+    equal(vmap(f)(x), looped(f, x))
+    equal(vmap(grad(lambda a: f(a).sin().sum()))(x), looped(grad(lambda a: f(a).sin().sum()), x))
+    pairs = tl.tensor(np.stack([X, X + 1]))
+    equal(vmap(vmap(f))(pairs), tl.stack([tl.stack([f(a) for a in b]) for b in pairs]))
+
+
+def test_what_all_examples_share_is_not_changed_by_one(device):
+    def add(a):
+        y = tl.zeros(4, 4, dtype=tl.float64)
+        y += a
+        return y
+
+    def put(a):
+        y = tl.zeros(4, dtype=tl.float64)
+        y[1] = a[0, 0]
+        return y
+
+    for f, name in ((add, "add"), (put, "setitem")):
+        with pytest.raises(VmapError, match=rf"^{name}_?: float64 \(4,.*is one tensor for all examples"):
+            vmap(f)(tl.tensor(X))

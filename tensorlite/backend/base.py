@@ -47,6 +47,10 @@ class Backend(PlaceKernels, SpecialFunctions, Windows):
         """A Python number as this library takes it without changing the dtype of an array."""
         return value
 
+    def python_number(self, value):
+        """What `number` was given, from what it returned; anything else as it is."""
+        return value
+
     def is_view(self, out, source) -> bool:
         """Whether `out`, just computed from `source` by a shape operation, shares its memory."""
         base = out.base
@@ -154,8 +158,8 @@ class Backend(PlaceKernels, SpecialFunctions, Windows):
         use so as not to compute it again (here None)."""
         if approximate == "tanh":
             inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
-            return 0.5 * x * (1 + self.xp.tanh(inner)), None
-        return 0.5 * x * (1 + self.erf(x * math.sqrt(0.5))), None
+            return (0.5 * x * (1 + self.xp.tanh(inner))).astype(x.dtype, copy=False), None
+        return (0.5 * x * (1 + self.erf(x * math.sqrt(0.5)))).astype(x.dtype, copy=False), None
 
     def gelu_backward(self, g, x, kept, approximate: str):
         """g times the slope of gelu at x."""
@@ -360,6 +364,18 @@ class Backend(PlaceKernels, SpecialFunctions, Windows):
             second = vmax
         root = xp.sqrt(second) / math.sqrt(1 - beta2**step) + eps
         p -= (lr / (1 - beta1**step)) * m / root
+
+    def sgd_step(self, p, g, v, *, lr, momentum, dampening, weight_decay, nesterov=False, maximize=False):
+        """One SGD step (Sutskever et al. 2013) in place on p and the velocity v (None: without momentum)."""
+        if maximize:
+            g = -g
+        if weight_decay:
+            g = g + weight_decay * p
+        if v is not None:
+            v *= momentum
+            v += (1 - dampening) * g if dampening else g
+            g = g + momentum * v if nesterov else v
+        p -= lr * g
 
 
 def memory(array):

@@ -59,11 +59,18 @@ class CpuBackend(HostPlaceKernels, RowKernels, AttentionKernels, Backend):
         return super().strided(x, shape, strides)
 
     def number(self, value, dtype):
-        return value if _WEAK else dtype.type(value)
+        if _WEAK:
+            return value
+        if dtype.kind in "iu" and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+            raise OverflowError(f"Python integer {value} out of bounds for {dtype.name}")
+        return dtype.type(value)
+
+    def python_number(self, value):
+        return value.item() if not _WEAK and isinstance(value, np.generic) else value
 
     # ---------------------------------------------------------------- elementwise
-    def erf(self, x):
-        return _in_chunks(super().erf, x) if covered(x) else super().erf(x)
+    def in_chunks(self, function, x):
+        return _in_chunks(function, x) if covered(x) else function(x)
 
     def sigmoid(self, x):
         if x.size < CHUNK or not covered(x):
@@ -234,12 +241,22 @@ class CpuBackend(HostPlaceKernels, RowKernels, AttentionKernels, Backend):
                 np.multiply(p, 1 - lr * weight_decay, out=p)
             np.subtract(p, w, out=p)
 
+    def sgd_step(self, p, g, v, **options):
+        arrays = (p, g) if v is None else (p, g, v)
+        if p.size <= CHUNK // 2 or not all(_flat(a) for a in arrays):
+            super().sgd_step(p, g, v, **options)
+            return
+        flat = [a.reshape(-1) for a in arrays]
+        for start, stop in chunks(p.size, 2):
+            p, g, *rest = [a[start:stop] for a in flat]
+            super().sgd_step(p, g, rest[0] if rest else None, **options)
+
 
 def _in_chunks(function, *arrays):
     """function(...) of base.py on arrays of one shape, a chunk at a time: its temporaries stay in the cache."""
     out = np.empty(arrays[0].shape, arrays[0].dtype)
     flat, y = [a.reshape(-1) for a in arrays], out.reshape(-1)
-    for start, stop in chunks(out.size):
+    for start, stop in chunks(out.size, 4):
         y[start:stop] = function(*[a[start:stop] for a in flat])
     return out
 

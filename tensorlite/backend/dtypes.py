@@ -162,9 +162,9 @@ def _promote_same(a: dtype, b: dtype) -> dtype:
     return _KNOWN[np.promote_types(a.dtype, b.dtype)]
 
 
-def promote_types(a, b) -> dtype:
-    """The dtype that two tensors of dtypes a and b, both with dimensions, give together (PyTorch's table)."""
-    return _promote_same(as_dtype(a), as_dtype(b))
+def promote_types(type1, type2) -> dtype:
+    """The dtype that two tensors of these dtypes, both with dimensions, give together (PyTorch's table)."""
+    return _promote_same(as_dtype(type1), as_dtype(type2))
 
 
 def result_type(*values) -> dtype:
@@ -191,9 +191,9 @@ def result_type(*values) -> dtype:
     return result
 
 
-def can_cast(source, target) -> bool:
-    """Whether an in-place result of dtype `source` may be stored in `target`: the category must not go down."""
-    return as_dtype(source).category <= as_dtype(target).category
+def can_cast(from_, to) -> bool:
+    """Whether an in-place result of dtype `from_` may be stored in dtype `to`: the category must not go down."""
+    return as_dtype(from_).category <= as_dtype(to).category
 
 
 class finfo:

@@ -120,6 +120,14 @@ class FastBackend(CpuBackend):
                    eps * root, 1 - lr * weight_decay)  # fmt: skip
         kernels().adamw(*[a.reshape(-1) for a in (p, g, m, v)], *map(np.float32, numbers))
 
+    def sgd_step(self, p, g, v, *, lr, momentum, dampening, weight_decay, nesterov=False, maximize=False):
+        if v is None or nesterov or weight_decay or not served(p, g, v):
+            super().sgd_step(p, g, v, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
+                             nesterov=nesterov, maximize=maximize)  # fmt: skip
+            return
+        share = dampening - 1 if maximize else 1 - dampening
+        kernels().sgd(*[a.reshape(-1) for a in (p, g, v)], *map(np.float32, (momentum, share, lr)))
+
 
 def _or(v, value, x):
     """v, or a vector of `value` as wide as x."""

@@ -1,4 +1,4 @@
-"""Loops compiled by numba for float32: gelu, softmax, layer_norm, cross_entropy, adamw, rows by index. Imported by fast.py only.
+"""Loops compiled by numba for float32: gelu, softmax, layer_norm, cross_entropy, embedding, optimizers. For fast.py only.
 
 Every loop is written so that the compiler turns it into vector instructions: an inner function on one row, float32
 throughout, no branches but selections, and an `exp` of our own, which is plain arithmetic. Sums may be reordered (reassoc),
@@ -211,3 +211,10 @@ def adamw(p, g, m, v, beta1, beta2, share, square, rate, eps, decay):
         m[i] = beta1 * m[i] + share * g[i]
         v[i] = beta2 * v[i] + square * g[i] * g[i]
         p[i] = p[i] * decay - rate * m[i] / (np.sqrt(v[i]) + eps)
+
+
+@loop
+def sgd(p, g, v, momentum, share, lr):
+    for i in range(p.size):
+        v[i] = momentum * v[i] + share * g[i]
+        p[i] = p[i] - lr * v[i]

@@ -137,6 +137,7 @@ class HostPlaceKernels:
 
 
 _FEW = 256  # elements below which turning an index into another form does not pay
+_WIDE = 256  # elements of a row from which rows are added whole, not element by element
 _ROUNDS = 8  # values for one row that are each added in a round over all rows
 
 
@@ -145,7 +146,7 @@ def _is_rows(out, key, g):
     first = key[0] if isinstance(key, tuple) else key
     if (isinstance(key, tuple) and len(key) > 1) or first.dtype.kind not in "iu" or first.ndim != 1:
         return False
-    return g.shape == (first.size, *out.shape[1:]) and g.size >= 16 * first.size
+    return g.shape == (first.size, *out.shape[1:]) and g.size >= _WIDE * first.size
 
 
 def _add_rows(out, index, g):
@@ -172,12 +173,24 @@ def _add_rows(out, index, g):
 def _flat(shape, key):
     """The numbers, in C order, of the elements that key names. Raises IndexError."""
     parts = key if isinstance(key, tuple) else (key,)
-    if len(parts) < len(shape) or any(not hasattr(k, "dtype") or k.dtype.kind not in "iu" for k in parts):
+    parts = (*parts, *[slice(None)] * (len(shape) - len(parts)))
+    kinds = "".join(k.dtype.kind if hasattr(k, "dtype") else ":" if k == slice(None) else "?" for k in parts)
+    indexed = kinds.strip(":")
+    if len(parts) > len(shape) or not indexed or indexed.strip("iu"):  # not just index arrays, side by side
         return np.arange(math.prod(shape)).reshape(shape)[key]
-    total = 0
-    for k, n in zip(parts, shape, strict=True):
+    first = len(kinds) - len(kinds.lstrip(":"))
+    last, total = first + len(indexed), None
+    for k, n in zip(parts[first:last], shape[first:last], strict=True):
         low = k.min(initial=0)
         if low < -n or k.max(initial=-1) >= n:
             raise IndexError("out of bounds")
-        total = total * n + (k % n if low < 0 else k).astype(np.int64, copy=False)
+        k = (k % n if low < 0 else k).astype(np.int64, copy=False)
+        total = k if total is None else total * n + k
+    front, back = shape[:first], shape[last:]
+    if back:
+        inside = math.prod(back)
+        total = (total * inside).reshape(total.shape + (1,) * len(back)) + np.arange(inside).reshape(back)
+    if front:
+        blocks = np.arange(math.prod(front)) * math.prod(shape[first:])
+        total = blocks.reshape(front + (1,) * total.ndim) + total
     return total

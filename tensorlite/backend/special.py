@@ -47,9 +47,11 @@ _DIGAMMA = (
 
 def _polynomial(coefficients, x):
     """c0 + c1 x + c2 x^2 + ..., by Horner's rule."""
-    total = coefficients[-1]
-    for c in reversed(coefficients[:-1]):
-        total = total * x + c
+    total = coefficients[-1] * x
+    for c in reversed(coefficients[1:-1]):
+        total += c
+        total *= x
+    total += coefficients[0]
     return total
 
 
@@ -60,7 +62,7 @@ def _wide(primitive):
     def call(self, x, *args):
         wide = x if x.dtype.itemsize > 2 else x.astype(self.xp.float32)
         with self.quiet():
-            return primitive(self, wide, *args).astype(x.dtype, copy=False)
+            return self.in_chunks(lambda part: primitive(self, part, *args), wide).astype(x.dtype, copy=False)
 
     return call
 
@@ -68,12 +70,17 @@ def _wide(primitive):
 class SpecialFunctions:
     """The primitives; `xp` and `quiet` are the backend's."""
 
+    def in_chunks(self, function, x):
+        """function(x), of each element by itself: a backend may call it on parts of x, whose temporaries stay in the cache."""
+        return function(x)
+
     def sigmoid(self, x):
         """1 / (1 + exp(-x)) as exp(min(x, 0)) / (1 + exp(-|x|)): nothing overflows, full relative precision for every x."""
         xp = self.xp
         if x.dtype.itemsize == 2:
             return self.sigmoid(x.astype(xp.float32)).astype(x.dtype)
-        return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+        zero, one = self.number(0, x.dtype), self.number(1, x.dtype)
+        return xp.exp(xp.minimum(x, zero)) / (one + xp.exp(-xp.abs(x)))
 
     @_wide
     def sinc(self, x, order=0):
@@ -102,7 +109,10 @@ class SpecialFunctions:
         coefficients = _ERFC if z.dtype == self.xp.float64 else _ERFC[:13]
         u2, b0, b1 = 4 * t - 2, 0.0, 0.0
         for c in reversed(coefficients[1:]):  # Clenshaw's recurrence
-            b0, b1 = u2 * b0 - b1 + c, b0
+            step = u2 * b0
+            step -= b1
+            step += c
+            b0, b1 = step, b0
         return t * (u2 * b0 * 0.5 - b1 + coefficients[0])
 
     @_wide

@@ -73,7 +73,7 @@ class Windows:
         back = tuple(d * (k - 1) - p for d, k, p in zip(dilation, kernel, low, strict=True))
         if max(stride) == 1 and min(back) >= 0 and o <= c:  # a convolution too, with the kernel turned round
             turned = self.xp.flip(weight, tuple(range(2, weight.ndim))).reshape(groups, o, c, *kernel)
-            turned = self.xp.swapaxes(turned, 1, 2).reshape(groups * c, o, *kernel)
+            turned = self.xp.ascontiguousarray(self.xp.swapaxes(turned, 1, 2)).reshape(groups * c, o, *kernel)
             return self.conv(g, turned, stride, back, dilation, groups, tuple(size))
         w = self.xp.swapaxes(self.wide(weight).reshape(groups, o, c * math.prod(kernel)), 1, 2)
         plain = _plain(kernel, stride, low) and tuple(size) == tuple(out)

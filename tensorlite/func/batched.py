@@ -7,7 +7,8 @@ family (batching.py); an operation without a rule is called for each example, an
 """
 
 from tensorlite.errors import ArgumentError, ShapeError, VmapError, describe
-from tensorlite.tensor import Tensor, mode
+from tensorlite.inplace import keep_old_values
+from tensorlite.tensor import Tensor, clock, mode
 
 rules = {}  # name of an op -> function(op, call), filled by batching.py
 
@@ -62,6 +63,12 @@ class Level:
             return False
         batching.setitem(x, key, value, found[-1])
         return True
+
+    @staticmethod
+    def shared(x, name, args):
+        """Refuse to change x, one tensor for all examples, by values that differ between them."""
+        if levels_in(args):
+            raise VmapError(_one_for_all(name, x))
 
     def random(self, name):
         """Whether a random function may draw here."""
@@ -169,6 +176,10 @@ class Batched(Tensor):
         """The same examples, cut from the graph."""
         return Batched(self.value.detach(), self.level)
 
+    def for_each(self, made):
+        """A copy of `made` for each example that this tensor holds."""
+        return spread(made, levels(self)).clone()
+
     def is_contiguous(self, memory_format=None):
         """Whether all examples together lie in order."""
         return self.value.is_contiguous()
@@ -211,7 +222,8 @@ _NO_NODE = (
 
 def _in_place(name):
     def method(self, *args, **kwargs):
-        write(self, getattr(self, name)(*args, **kwargs), name + "_")
+        since = clock()
+        write(self, getattr(self, name)(*args, **kwargs), name + "_", since)
         return self
 
     method.__name__, method.__doc__ = name + "_", f"{name} in place, for all examples."
@@ -238,7 +250,8 @@ def _by_operator(name):
     function = getattr(Tensor, f"__{name}__")
 
     def method(self, other):
-        write(self, function(self, other), name)
+        since = clock()
+        write(self, function(self, other), name, since)
         return self
 
     return method
@@ -251,15 +264,20 @@ Batched.zero_ = lambda self: self.fill_(0)
 Batched.copy_ = lambda self, other, non_blocking=False: self.fill_(other)
 
 
-def write(x, result, name):
-    """Put the examples of `result` into the memory of x."""
+def _one_for_all(name, x):
+    return (
+        f"{name}: {describe(x)} is one tensor for all examples, the new values differ between them; "
+        "work on a clone or x.new_zeros(...) of the input of vmap, or out of place"
+    )
+
+
+def write(x, result, name, since):
+    """Put the examples of `result`, computed after the tick `since`, into the memory of x."""
     if x.batched is None or (result.batched is not None and result.level.depth > x.level.depth):
-        raise VmapError(
-            f"{name}: {describe(x)} is one tensor for all examples, the new values differ between them; "
-            "work on a clone that is computed from the input of vmap, or out of place"
-        )
+        raise VmapError(_one_for_all(name, x))
     if result.shape != x.shape:
         raise ShapeError(f"{name}: the result has shape {tuple(result.shape)}, this tensor {tuple(x.shape)}")
+    keep_old_values(bottom(result).node, bottom(x), since)
     if result.batched is not None and result.level is x.level:
         x.value.copy_(result.value)
     else:

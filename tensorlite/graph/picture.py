@@ -255,13 +255,13 @@ def _run(model, inputs):
     for k, (name, value) in enumerate(zip(_arguments(model, len(inputs)), inputs)):
         given.update(output_tensors(value, name or f"input {k}"))
     buffers = [(b, b.array.copy()) for _, b in model.named_buffers()] if hasattr(model, "named_buffers") else []
-    before, state = mode.anomaly, random_.get_rng_state()
-    watch = mode.anomaly = Watch(before)
+    before, state = mode.watcher, random_.get_rng_state()
+    watch = mode.watcher = Watch(before)
     try:
         with enable_grad():
             value = model(*inputs)
     finally:
-        mode.anomaly = before
+        mode.watcher = before
         random_.set_rng_state(state)
         for b, array in buffers:
             if array.ndim:

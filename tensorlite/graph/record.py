@@ -10,7 +10,7 @@ from tensorlite.anomaly import source_line
 from tensorlite.autograd import reachable
 from tensorlite.graph.arrays import Arrays
 from tensorlite.op import Elementwise, Pick
-from tensorlite.tensor import Tensor, Version
+from tensorlite.tensor import Tensor, Version, Watcher
 
 NUMBERS = (bool, int, float)
 
@@ -151,6 +151,7 @@ class _Tracer:
                 operand, known = kept.get(k), k in kept
             if known:
                 fixed[k] = operand
+            operand = node.device.backend.python_number(operand)
             if isinstance(operand, NUMBERS):
                 literals[k] = f"{operand:.6g}" if isinstance(operand, float) else str(operand)
             elif hasattr(operand, "dtype"):
@@ -253,19 +254,19 @@ class _Tracer:
         return outer
 
 
-class Watch:
-    """Stands where the anomaly watcher stands while a model runs for its picture: sees every operation's inputs and result.
+class Watch(Watcher):
+    """Stands in `mode.watcher` while a model runs for its picture: sees every operation's inputs and result.
 
-    So the value of every result is known, and every input without gradient. A watcher that was there before is still told.
+    So the value of every result is known, and every input without gradient.
     """
 
-    def __init__(self, before):
-        self.before, self.values, self.operands, self.made, self.views = before, {}, {}, {}, {}
+    def __init__(self, under):
+        super().__init__(under)
+        self.values, self.operands, self.made, self.views = {}, {}, {}, {}
 
     def forward(self, op, inputs, result):
         """Called by the engine after each operation."""
-        if self.before is not None:
-            self.before.forward(op, inputs, result)
+        super().forward(op, inputs, result)
         node = result.node
         if node is not None and node.op is op:
             node.where = node.where or source_line()
@@ -277,16 +278,6 @@ class Watch:
                 self.views[id(result.array)] = (inputs[0].array, word, tuple(result.array.shape), result.array)
             else:
                 self.made[id(result.array)] = (op.name, result.array)
-
-    def start(self, roots):
-        """Called by the engine before each walk back."""
-        if self.before is not None:
-            self.before.start(roots)
-
-    def backward(self, node, i, share, g):
-        """Called by the engine for each share of a gradient."""
-        if self.before is not None:
-            self.before.backward(node, i, share, g)
 
     def source(self, array):
         """The array that a constant is a view of, and the (word, shape) of each step from there."""

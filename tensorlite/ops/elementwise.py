@@ -60,7 +60,7 @@ class Div(Elementwise):
     def forward(b, x, y):
         return x / y
 
-    rules = (lambda m, g, y: g / y, lambda m, g, y, out: -g * out / y)
+    rules = (lambda m, g, y: g / y, lambda m, g, x, y: -g * (x / y) / y)  # not from out: it may be changed in place
 
 
 def _no_bools(out, x, y):
@@ -87,7 +87,7 @@ def _pow_base(m, g, x, y):
 def _pow_exponent(m, g, x, y, out):
     if not hasattr(x, "dtype"):
         if x == 0:
-            return g * out * m.where(y >= 0, 0.0, -math.inf)
+            return g * m.where(y >= 0, 0.0, -math.inf * out)
         return g * out * (math.log(x) if x > 0 else math.nan)
     flat = (x == 0) * (y >= 0)
     return g * m.where(flat, 0.0, out * m.log(m.where(flat, 1.0, x)))
@@ -143,7 +143,7 @@ class Reciprocal(Elementwise):
     name, formula, local, floats = "reciprocal", "1 / x", "-out^2", True
 
     def forward(b, x):
-        return 1 / x
+        return b.xp.reciprocal(x)
 
     rules = lambda m, g, out: -g * (out * out)  # noqa: E731
 
@@ -255,9 +255,11 @@ class Lerp(Op):
     name, formula, local = "lerp", "x + w (y - x)", ("1 - w", "w", "y - x")
 
     def forward(b, x, y, w):
+        one = b.number(1, x.dtype)
         if not hasattr(w, "dtype"):
-            return x + w * (y - x) if w < 0.5 else y - (y - x) * (1 - w)
-        return b.xp.where(w < 0.5, x + w * (y - x), y - (y - x) * (1 - w))
+            w = b.number(w, x.dtype)
+            return x + w * (y - x) if w < 0.5 else y - (y - x) * (one - w)
+        return b.xp.where(w < 0.5, x + w * (y - x), y - (y - x) * (one - w))
 
     rules = (lambda m, g, w: g * (1 - w), lambda m, g, w: g * w, lambda m, g, x, y: g * (y - x))
 
@@ -275,10 +277,9 @@ def function(op, doc="") -> Callable[..., Tensor]:
 
     f = call if one else call2
     f.__name__ = f.__qualname__ = op.name
-    slopes = "; ".join(f"d/d{n}: {text}" for n, text in zip(op.inputs, op.local, strict=True)) if op.local else "none"
-    f.__doc__ = (
-        f"{op.formula}, elementwise{'' if one else ' with broadcasting'}. Slope {slopes}.{' ' + doc if doc else ''}"
-    )
+    slopes = "; ".join(f"d/d{n}: {text}" for n, text in zip(op.inputs, op.local, strict=True)) if op.local else ""
+    f.__doc__ = f"{op.formula}, elementwise{'' if one else ' with broadcasting'}."
+    f.__doc__ += (f" Slope {slopes}." if slopes else "") + (f" {doc}" if doc else "")
     if op.__doc__ and op.__doc__ != Elementwise.__doc__:
         f.__doc__ += " " + op.__doc__
     return f
@@ -305,7 +306,7 @@ def _scaled(name, other, factor):
             f"{name}: alpha must be an integer where integers are added, not {factor}; use x.float(): other "
             f"{errors.describe(other)}"
         )
-    return Mul.apply(other, factor)
+    return Mul.apply(other, factor) if isinstance(other, Tensor) else as_operand(Mul, other) * factor
 
 
 def add(input, other, *, alpha=1) -> Tensor:

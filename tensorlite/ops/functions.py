@@ -6,6 +6,7 @@ Integers become the default floating-point dtype first. Each class is the whole 
 import math
 
 from tensorlite.op import Elementwise
+from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import Mul, function
 from tensorlite.tensor import Tensor
 
@@ -128,7 +129,7 @@ class Rsqrt(Elementwise):
     name, formula, local, floats = "rsqrt", "x^(-1/2)", "-out^3 / 2", True
 
     def forward(b, x):
-        return 1 / b.xp.sqrt(x)
+        return b.xp.reciprocal(b.xp.sqrt(x))
 
     rules = lambda m, g, out: g * (-0.5 * out * out * out)  # noqa: E731
 
@@ -291,7 +292,7 @@ class Relu(Elementwise):
     name, formula, local = "relu", "max(x, 0)", "1 where x > 0"
 
     def forward(b, x):
-        return b.xp.maximum(x, 0)
+        return b.xp.maximum(x, b.number(0, x.dtype))
 
     rules = lambda m, g, out: g * (out > 0)  # noqa: E731
 
@@ -308,7 +309,13 @@ arcsin, arccos, arctan, arcsinh, arccosh, arctanh, arctan2 = asin, acos, atan, a
 
 
 def ldexp(input, other) -> Tensor:
-    """input * 2^other, with broadcasting."""
+    """input * 2^other, with broadcasting; an integer exponent is taken in the dtype of a floating-point input."""
+    if (
+        isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+        and input.dtype.is_floating_point > other.dtype.is_floating_point
+    ):
+        other = cast(other, input.dtype)
     return Mul.apply(input, exp2(other))
 
 

@@ -181,9 +181,11 @@ def linear(input, weight, bias=None) -> Tensor:
     return Linear.apply(input, weight, bias)
 
 
-def _along(name, op, input, dim, dtype):
+def _along(name, op, input, dim, dtype, third):
     if dim is None:
         raise errors.ArgumentError(f"{name}: dim must be given, e.g. dim=-1")
+    if dtype is None and not isinstance(third, int):
+        dtype = third
     input = input if dtype is None else cast(input, dtype)
     if not input.dtype.is_floating_point:
         raise errors.DTypeError(
@@ -194,13 +196,13 @@ def _along(name, op, input, dim, dtype):
 
 
 def softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
-    """exp(input) / sum(exp(input)) along dim, without overflow."""
-    return _along("softmax", Softmax, input, dim, dtype)
+    """exp(input) / sum(exp(input)) along dim, without overflow. dtype may stand third, as in torch.softmax."""
+    return _along("softmax", Softmax, input, dim, dtype, _stacklevel)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
-    """input - ln sum exp(input) along dim, without overflow."""
-    return _along("log_softmax", LogSoftmax, input, dim, dtype)
+    """input - ln sum exp(input) along dim, without overflow. dtype may stand third, as in torch.log_softmax."""
+    return _along("log_softmax", LogSoftmax, input, dim, dtype, _stacklevel)
 
 
 def gelu(input, approximate="none") -> Tensor:

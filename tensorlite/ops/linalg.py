@@ -137,7 +137,7 @@ class SolveTriangular(Op):
 
 def _substituted(b, t, y, upper):
     n = t.shape[-1]
-    if n <= 64:
+    if n <= 32:
         return b.xp.linalg.solve(t, y)
     h = n // 2
     if upper:

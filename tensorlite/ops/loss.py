@@ -66,7 +66,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     _check(input, target, weight)
     classes_last = input.movedim(1, -1) if input.ndim > 2 else input
     c = classes_last.shape[-1]
-    x = classes_last.reshape(-1, c)
+    x = classes_last if input.ndim == 2 else classes_last.reshape(-1, c)
     if target.dtype.is_floating_point:
         t = (target.movedim(1, -1) if target.ndim > 2 else target).reshape(-1, c)
         t = t * (1 - label_smoothing) + label_smoothing / c if label_smoothing else t
@@ -76,22 +76,21 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
             return loss.mean() if reduction == "mean" else loss.sum()
     else:
         args = {"ignore_index": ignore_index, "smoothing": label_smoothing, "reduction": reduction}
-        loss = CrossEntropy.apply(x, target.reshape(-1), weight, **args)
+        loss = CrossEntropy.apply(x, target if target.ndim == 1 else target.reshape(-1), weight, **args)
     return loss.reshape(classes_last.shape[:-1]) if reduction == "none" else loss
 
 
 def _check(input, target, weight):
-    table = errors.argument_table(("input", "target", "weight"), (input, target, weight))
+    def table():
+        return errors.argument_table(("input", "target", "weight"), (input, target, weight))
+
     shape = tuple(input.shape)
-    classes = input.shape[1 if input.ndim > 1 else 0] if input.ndim else 0
+    classes = shape[1 if len(shape) > 1 else 0] if shape else 0
     wanted = shape if target.dtype.is_floating_point else shape[:1] + shape[2:] if len(shape) > 1 else ()
     fault = None
     if not input.dtype.is_floating_point or target.dtype.category == 0:
-        raise errors.DTypeError(
-            errors.compose(
-                "cross_entropy", "expects floating-point logits and integer classes (or probabilities)", table, path()
-            )
-        )
+        fault = "expects floating-point logits and integer classes (or probabilities)"
+        raise errors.DTypeError(errors.compose("cross_entropy", fault, table(), path()))
     if not shape:
         fault = "logits need a dimension of classes"
     elif tuple(target.shape) != wanted:
@@ -101,4 +100,4 @@ def _check(input, target, weight):
     elif weight is not None and tuple(weight.shape) != (classes,):
         fault = f"weight must have one factor for each of the {classes} classes"
     if fault:
-        raise errors.ShapeError(errors.compose("cross_entropy", fault, table, path()))
+        raise errors.ShapeError(errors.compose("cross_entropy", fault, table(), path()))

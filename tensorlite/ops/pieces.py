@@ -14,9 +14,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def split(tensor, split_size_or_sections, dim=0) -> tuple:
-    """Views of equal pieces (the last may be smaller), or of pieces of the sizes given."""
-    d, how = of_dims("split", tensor, dim), split_size_or_sections
+def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None) -> tuple:
+    """Views of equal pieces (the last may be smaller), or of pieces of the sizes given; x.split(split_size=2) too."""
+    d, how = of_dims("split", tensor, dim), split_size_or_sections if split_size is None else split_size
+    if how is None:
+        raise errors.ArgumentError("split: the size of a piece, or a list of sizes, must be given")
     n = tensor.shape[d]
     if hasattr(how, "__index__"):
         how = how.__index__()

@@ -78,9 +78,9 @@ def flipud(input) -> Tensor:
     return flip(input, 0)
 
 
-def repeat(input, *sizes) -> Tensor:
+def repeat(input, *sizes, repeats=None) -> Tensor:
     """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
-    sizes = shape_of("repeat", sizes)
+    sizes = shape_of("repeat", sizes if repeats is None else (repeats,))
     if len(sizes) < input.ndim:
         raise errors.ShapeError(f"repeat: {len(sizes)} counts for {input.ndim} dimensions")
     shape = (1,) * (len(sizes) - input.ndim) + tuple(input.shape)

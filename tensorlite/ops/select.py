@@ -14,6 +14,10 @@ class Where(Op):
     name, formula, local = "where", "x where condition, else y", ("", "1 where condition", "1 where not condition")
 
     def forward(b, condition, x, y):
+        if not hasattr(x, "dtype"):
+            x = b.number(x, y.dtype)
+        elif not hasattr(y, "dtype"):
+            y = b.number(y, x.dtype)
         return b.xp.where(condition, x, y)
 
     rules = (

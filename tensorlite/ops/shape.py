@@ -124,7 +124,7 @@ def reshape(input, *sizes, shape=None) -> Tensor:
     return Reshape.apply(input, shape=infer("reshape", sizes, input.array.size))
 
 
-def view(input, *shape) -> Tensor:
+def view(input, *shape, size=None) -> Tensor:
     """As reshape, but never a copy. view(dtype) reads the same bytes as another dtype: the last dimension shrinks or grows
     where the sizes of the dtypes differ, and no gradient passes.
 
@@ -132,6 +132,7 @@ def view(input, *shape) -> Tensor:
         ShapeError: a shape that the elements do not fill, or one that would need a copy of a non-contiguous tensor; for a
             dtype: a last dimension that is not contiguous or not divisible.
     """
+    shape = shape if size is None else (size,)
     if len(shape) == 1 and not hasattr(shape[0], "__index__") and not isinstance(shape[0], (tuple, list)):
         return _view_dtype(input, dtypes.as_dtype(shape[0]))
     sizes = infer("view", shape_of("view", shape), input.array.size)

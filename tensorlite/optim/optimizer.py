@@ -4,7 +4,7 @@ import collections
 
 from tensorlite import errors
 from tensorlite.modes import enable_grad, no_grad
-from tensorlite.tensor import Tensor, wrap
+from tensorlite.tensor import Tensor, mode, wrap
 
 
 class Optimizer:
@@ -71,6 +71,8 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         name = f"{type(self).__name__}.step"
+        if mode.watcher is not None:
+            mode.watcher.mark("")
         with no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
@@ -79,6 +81,8 @@ class Optimizer:
                         p.array = array
                         self.update(p.device, array, p.grad.array, self.state[p], group)
                         p.version.bump(name)
+        if mode.watcher is not None:
+            mode.watcher.mark(name)
         return loss
 
     def update(self, device, p, g, state, group) -> None:

@@ -23,14 +23,15 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def update(self, device, p, g, state, group):
-        g = -g if group["maximize"] else g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
-        mu = group["momentum"]
-        if mu:
-            first = "momentum_buffer" not in state
-            v = zeros(device, p, state, "momentum_buffer")
-            v *= mu
-            v += g if first else (1 - group["dampening"]) * g
-            g = g + mu * v if group["nesterov"] else v
-        p -= group["lr"] * g
+        momentum, first = group["momentum"], "momentum_buffer" not in state
+        device.backend.sgd_step(
+            p,
+            g,
+            zeros(device, p, state, "momentum_buffer") if momentum else None,
+            lr=group["lr"],
+            momentum=momentum,
+            dampening=0 if first else group["dampening"],
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+        )

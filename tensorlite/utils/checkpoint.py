@@ -7,8 +7,8 @@ import contextlib
 
 from tensorlite import errors, random, tree
 from tensorlite.modes import enable_grad
-from tensorlite.saved import saved_tensors_hooks
-from tensorlite.tensor import Tensor, mode, wrap
+from tensorlite.saved import Packer, saved_tensors_hooks
+from tensorlite.tensor import Tensor, mode, watchers, wrap
 
 __all__ = ["checkpoint", "checkpoint_sequential", "noop_context_fn"]
 
@@ -125,10 +125,7 @@ class _Part:
 
 def _outer_pair():
     """The hooks of a checkpoint around this one: they keep the arguments too."""
-    watch = mode.anomaly
-    while watch is not None and not getattr(watch, "packs", False):
-        watch = getattr(watch, "under", None)
-    return None if watch is None else watch.pair
+    return next((w.pair for w in watchers(Packer)), None)
 
 
 class _Input:

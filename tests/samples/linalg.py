@@ -186,8 +186,13 @@ def usual(name):
 
 def _solve_ref(a, y, left=True):
     if not left:
-        return np.swapaxes(np.linalg.solve(np.swapaxes(a, -1, -2), np.swapaxes(y, -1, -2)), -1, -2)
-    return np.linalg.solve(a, y[..., None])[..., 0] if y.ndim == 1 or y.shape == a.shape[:-1] else np.linalg.solve(a, y)
+        return y @ np.linalg.inv(a)
+    inverse = np.linalg.inv(a)  # NumPy's solve told vectors from matrices otherwise before 2.0
+    return (inverse @ y[..., None])[..., 0] if y.ndim == 1 or y.shape == a.shape[:-1] else inverse @ y
+
+
+def _rank_ref(a):
+    return np.linalg.matrix_rank(a) if a.size else np.zeros(a.shape[:-2], np.int64)
 
 
 def _triangular_ref(a, y, upper, left=True, unitriangular=False):
@@ -263,7 +268,7 @@ systems = [
            _shaped(((4, 2), (4, 3)), ((2, 3, 2), (2, 3, 1)), ((2, 2), (2, 1))), name="lstsq", **loose, errors=(
                _fault("linalg.lstsq: A and B have different numbers of rows: A float32 (3, 2), B float32 (2, 1)",
                       lambda t: t.linalg.lstsq(t.ones(3, 2), t.ones(2, 1))),)),
-    Record("matrix_rank", _called("linalg.matrix_rank"), np.linalg.matrix_rank, lambda rng: [
+    Record("matrix_rank", _called("linalg.matrix_rank"), _rank_ref, lambda rng: [
         Case((values(rng, s),)) for s in ((3, 2), (2, 2, 3), (0, 2), (0, 2, 2))] + [Case((np.ones((2, 3)),))], order=0,
         result="int64", errors=(_not_float("linalg.matrix_rank"), _flat("linalg.matrix_rank"))),
     Record("inv", lambda t, x: t.linalg.tensorinv(x.reshape(4, 2, 2), ind=1), lambda x: np.linalg.tensorinv(
