@@ -1,6 +1,7 @@
 """Activations and dropout as modules: GELU, ReLU, SiLU, Tanh, Sigmoid, Softmax, LogSoftmax, Dropout."""
 
 from tensorlite.nn import functional as F
+from tensorlite.nn.functional.dropout import check_p
 from tensorlite.nn.module import Module
 
 
@@ -82,7 +83,7 @@ class Dropout(Module):
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
-        F._check_p("Dropout", p)
+        check_p("Dropout", p)
         self.p, self.inplace = p, inplace
 
     def forward(self, input):

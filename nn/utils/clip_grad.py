@@ -1,10 +1,9 @@
-"""Helpers around parameters: gradient clipping and vectors of parameters, as in torch.nn.utils."""
+"""Gradient clipping."""
 
 import math
 
 from tensorlite import errors
 from tensorlite.modes import no_grad
-from tensorlite.ops.shape import cat
 from tensorlite.tensor import Tensor, wrap
 
 
@@ -51,17 +50,3 @@ def clip_grad_value_(parameters, clip_value, foreach=None) -> None:
     """Limit each element of the gradients to [-clip_value, clip_value]."""
     for p in _with_grad(parameters):
         p.grad.clamp_(-float(clip_value), float(clip_value))
-
-
-def parameters_to_vector(parameters) -> Tensor:
-    """All parameters in one vector."""
-    return cat([p.reshape(-1) for p in parameters])
-
-
-@no_grad
-def vector_to_parameters(vec, parameters) -> None:
-    """Copy a vector's pieces into the parameters."""
-    start = 0
-    for p in parameters:
-        p.copy_(vec[start : start + p.numel()].reshape(p.shape))
-        start += p.numel()

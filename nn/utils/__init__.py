@@ -1,0 +1,6 @@
+"""Helpers around parameters and modules, as in torch.nn.utils: gradient clipping, vectors of parameters."""
+
+from tensorlite.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
+from tensorlite.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
