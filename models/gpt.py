@@ -40,16 +40,14 @@ class KVCache:
     """Keys and values of the positions seen so far, for one layer; memory for `length` positions is set aside at once."""
 
     def __init__(self, batch, heads, length, head_size, like):
-        self.k = empty(batch, heads, length, head_size, device=like.device, dtype=like.dtype)
-        self.v = empty(batch, heads, length, head_size, device=like.device, dtype=like.dtype)
+        self.kv = empty(2, batch, heads, length, head_size, device=like.device, dtype=like.dtype)
         self.used = 0
 
-    def append(self, k, v):
-        """Add (B, nh, T, hs) keys and values; returns views of all so far."""
-        start, self.used = self.used, self.used + k.shape[2]
-        self.k[:, :, start : self.used] = k
-        self.v[:, :, start : self.used] = v
-        return self.k[:, :, : self.used], self.v[:, :, : self.used]
+    def append(self, kv):
+        """Add keys and values (2, B, nh, T, hs); returns views of all so far."""
+        start, self.used = self.used, self.used + kv.shape[3]
+        self.kv[:, :, :, start : self.used] = kv
+        return self.kv[:, :, :, : self.used].unbind(0)
 
 
 class CausalSelfAttention(nn.Module):
@@ -65,9 +63,10 @@ class CausalSelfAttention(nn.Module):
     def forward(self, x, cache=None):
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.heads, C // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, nh, T, hs)
+        qkv = qkv.permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)  # each (B, nh, T, hs)
         if cache is not None:
-            k, v = cache.append(k, v)
+            k, v = cache.append(qkv[1:])
         mask, S = None, k.shape[2]
         if 1 < T < S:  # several new positions after cached ones: new position i sees all S - T before, and new 0..i
             mask = ones(T, S, dtype=bool_, device=x.device).tril(S - T)

@@ -2,7 +2,7 @@
 
 from tensorlite import errors
 from tensorlite.creation import tensor
-from tensorlite.tensor import Tensor, Version
+from tensorlite.tensor import Tensor
 
 
 class Parameter(Tensor):
@@ -20,7 +20,7 @@ class Parameter(Tensor):
             raise errors.DTypeError(f"Parameter: data must be a Tensor, not {type(data).__name__}; use tl.tensor(...)")
         self = object.__new__(cls)
         self.array, self.device = data.device.backend.as_array(data.array), data.device
-        self.node, self.version = None, Version()
+        self.node, self._v = None, None
         return self.requires_grad_() if requires_grad else self
 
 

@@ -18,7 +18,7 @@ from tensorlite.modes import (
     set_grad_enabled,
 )
 from tensorlite.op import Pick, pick, raw_math, registry, tensor_math
-from tensorlite.tensor import Node, Tensor, Version, mode, wrap
+from tensorlite.tensor import OWNED, Node, Tensor, Version, mode, wrap
 
 # what PyTorch's autograd namespace has too
 __all__ = ["backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
@@ -100,8 +100,10 @@ def walk(roots, keep, create, targets=None):
                     continue
             elif only is not None:
                 share = rule(m, g, saved[only])
-            else:
+            elif places:
                 share = rule(m, g, *[saved[place] for place in places])
+            else:
+                share = rule(m, g)
             if share.shape != parent.shape or share.dtype is not parent.dtype:
                 share = _fit(share, parent, create)
             if watcher is not None:
@@ -195,8 +197,11 @@ def _higher(node, g, seen):
 
     def put(value, owner, place):
         t = wrap(value, node.device, owner)
-        if place < len(node.versions) and node.versions[place] is not None:
-            t.version = node.versions[place]  # a later change in place is noticed in the recorded derivative too
+        if place < len(node.versions) and (version := node.versions[place]) is not None:
+            if version is OWNED:
+                source = node.parents[place] if place < n else node
+                version = source.version = source.version or Version()
+            t.version = version  # a later change in place is noticed in the recorded derivative too
         return t
 
     def tensor(place, value):
@@ -312,7 +317,7 @@ def _write_leaf(node, g, create, lent):
 
 
 def _check_versions(node):
-    for v in node.versions:
+    for v in node.kept_versions():
         if v is not None and v.tick > node.seq:
             raise errors.InplaceError(
                 f"backward: a value that {node.op.name} {tuple(node.shape)} saved was changed in place by {v.by} afterwards"

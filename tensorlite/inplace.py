@@ -14,7 +14,7 @@ from tensorlite.ops.convert import cast
 from tensorlite.ops.index import make_key
 from tensorlite.ops.scatter import Target, number
 from tensorlite.ops.views import Assign
-from tensorlite.tensor import Tensor, Version, clock, mode, path, wrap
+from tensorlite.tensor import Tensor, clock, mode, path, wrap
 
 
 def check(x, name):
@@ -127,7 +127,7 @@ def _directly(x, name, other=None):
         if kept[0] or kept[len(nodes)] or (kept[1] and getattr(other, "version", None) is x.version):
             return False, None
         args = (x,) if other is None else (x, other)
-        node = op.record(args, (a, y)[: len(args)], nodes, a, None, (), {}, x.device)
+        node = op.record(args, (a, y)[: len(args)], nodes, a, (), {}, x.device)
     function = getattr(x.device.backend.xp, _DIRECT[name])
     function(a, out=a) if other is None else function(a, y, out=a)
     return True, node
@@ -141,10 +141,10 @@ def keep_old_values(node, x, since):
         if node is None or node.seq < since:
             continue
         stack += node.parents
-        mine = [i for i, v in enumerate(node.versions) if v is x.version]
+        mine = [i for i, v in enumerate(node.kept_versions()) if v is x.version]
         if mine:
             node.saved = tuple([v.copy() if i in mine and v is not None else v for i, v in enumerate(node.saved)])
-            node.versions = tuple([None if v is x.version else v for v in node.versions])
+            node.versions = tuple([None if i in mine else v for i, v in enumerate(node.versions)])
 
 
 def setitem(x, key, value):
@@ -192,7 +192,7 @@ def setitem(x, key, value):
     parents = [x.node, value.node if isinstance(value, Tensor) else None]
     if mode.grad and any(p is not None for p in parents):
         steps = tuple([(registry["index"], {"key": k, "basic": basic}) for k, basic in steps])
-        node = Assign.record((x, value), (x.array, raw), parents, x.array, Version(), (), {"steps": steps}, x.device)
+        node = Assign.record((x, value), (x.array, raw), parents, x.array, (), {"steps": steps}, x.device)
         node.versions = (*node.versions, *[k.version for k in used])
     commit(x, node, "setitem")
 
@@ -290,7 +290,7 @@ def commit(x, node, name):
         part = wrap(x.array, x.device, node)
         args = {"steps": tuple(reversed(steps))}
         root.node = Assign.record(
-            (root, part), (root.array, part.array), [root.node, node], root.array, Version(), (), args, root.device
+            (root, part), (root.array, part.array), [root.node, node], root.array, (), args, root.device
         )
     for reference in list(version.views):
         view = reference()

@@ -226,8 +226,8 @@ def _attributes(self):
 
 def _made(cls, array, device, requires_grad, attributes):
     """A leaf of class cls around a raw array."""
-    t, plain = object.__new__(cls), wrap(array, device)
-    t.array, t.device, t.node, t.version = plain.array, plain.device, None, plain.version
+    t = object.__new__(cls)
+    t.array, t.device, t.node, t._v = array, device, None, None
     t.__dict__.update(attributes)
     return t.requires_grad_(requires_grad)
 

@@ -8,7 +8,7 @@ import weakref
 
 from tensorlite import errors
 from tensorlite.backend import Device, dtypes
-from tensorlite.tensor import Node, Tensor, Version, mode, path, wrap
+from tensorlite.tensor import OWNED, Node, Tensor, clock, mode, path, wrap
 
 registry = {}  # name -> Op
 
@@ -110,7 +110,7 @@ class Op:
             return op._several(inputs, arrays, parents, out, extras, args, device, wanted)
         result = wrap(out, device)
         if wanted and mode.grad and (op.rules is not None or op.fused or op.variadic):
-            result.node = op.record(inputs, arrays, parents, out, result.version, extras, args, device)
+            result.node = op.record(inputs, arrays, parents, out, extras, args, device)
         if op.view and device._backend.is_view(out, arrays[0]):
             _share(inputs[0], result, op, args)
         if mode.watcher is not None:
@@ -129,16 +129,16 @@ class Op:
         return (dtypes.narrow(out[0]), out[1]) if op.extras else dtypes.narrow(out)
 
     @classmethod
-    def record(op, inputs, arrays, parents, out, version, extras, args, device):
+    def record(op, inputs, arrays, parents, out, extras, args, device):
         """The Node of one computation: keeps what the rules of the wanted inputs name, and the versions of it."""
         values = (*extras, *[args[k] for k in op.arguments])
         if op.variadic:
             return Node(op, tuple(parents), values, (), args, out, device)
         kept = op.kept([p is not None for p in parents])
         saved = tuple([v if k else None for v, k in zip((*arrays, out, *values), kept, strict=True)])
-        versions = [x.version if isinstance(x, Tensor) and k else None for x, k in zip(inputs, kept, strict=False)]
+        versions = [noted(x) if k and isinstance(x, Tensor) else None for x, k in zip(inputs, kept, strict=False)]
         if kept[len(inputs)]:
-            versions.append(version)
+            versions.append(OWNED)
         return Node(op, tuple(parents), saved, tuple(versions), args, out, device)
 
     @classmethod
@@ -146,7 +146,7 @@ class Op:
         """Wrap several results: each hangs on a `pick` node that hands its gradient to the one node of the op."""
         results, n = tuple(wrap(o, device) for o in outs), len(inputs)
         if wanted and mode.grad and (op.rules is not None or op.fused or op.variadic):
-            node = op.record(inputs, arrays, parents, outs[0], results[0].version, extras, args, device)
+            node = op.record(inputs, arrays, parents, outs[0], extras, args, device)
             node.outputs = tuple((o.shape, o.dtype) for o in outs)
             if not op.variadic and node.saved[n] is not None:  # to the rules, `out` is the tuple of all
                 node.saved = (*node.saved[:n], tuple(outs), *node.saved[n + 1 :])
@@ -236,10 +236,16 @@ NO_ARGS = {}
 _blank = object.__new__
 
 
+def noted(x):
+    """What a node keeps beside a value that it saved, to notice later changes: the Version of its memory."""
+    return OWNED if x._v is None and x.node is not None else x.version
+
+
 def _binary(op):
     """The function that computes and records a binary elementwise op: same dtype and device first, all else in `unify`."""
     forward, floats, saves, differentiable = op.forward, op.floats, op.saves, op.rules is not None
     kept = [op.kept((m & 1, m & 2)) for m in range(4)] if differentiable else ()
+    owned = [tuple([OWNED if k else None for k in ks]) for ks in kept]  # the versions, where every tensor is its node's own
 
     def operator(x, y):
         try:
@@ -247,6 +253,12 @@ def _binary(op):
             alike = a.dtype is b.dtype and y.device is device and not floats
         except AttributeError:
             alike = False
+            if type(y) is float and type(x) is Tensor and (a := x.array).dtype.kind == "f":  # the commonest number
+                alike, device, xn, yn = True, x.device, x.node, None
+                b = device.backend.number(y, a.dtype)
+            elif type(x) is float and type(y) is Tensor and (b := y.array).dtype.kind == "f":
+                alike, device, xn, yn = True, y.device, None, y.node
+                a = device.backend.number(x, b.dtype)
         if not alike:
             if mode.vmap is not None and (result := mode.vmap.meet(op, (x, y), NO_ARGS)) is not None:
                 return result
@@ -261,17 +273,36 @@ def _binary(op):
         except Exception as e:
             raise op.explain(e, (x, y)) from e
         result = _blank(Tensor)
-        result.array, result.device, result.node, result.version = out, device, None, Version()
-        if differentiable and mode.grad and (xn is not None or yn is not None):
-            saved = versions = ()
+        result.array = out
+        result.device = device
+        result._v = None
+        if differentiable and (xn is not None or yn is not None) and mode.grad:
+            result.node = node = _blank(Node)  # Node(...), without the call
+            node.op = op
+            node.parents = (xn, yn)
             if saves:
-                keep_a, keep_b, keep_out = kept[3 if yn is not None and xn is not None else 1 if yn is None else 2]
-                saved = (a if keep_a else None, b if keep_b else None, out if keep_out else None)
-                # a number has no version; a value that is not kept needs none
-                vx = getattr(x, "version", None) if keep_a else None
-                vy = getattr(y, "version", None) if keep_b else None
-                versions = (vx, vy, result.version if keep_out else None)
-            result.node = Node(op, (xn, yn), saved, versions, NO_ARGS, out, device)
+                which = 3 if yn is not None and xn is not None else 1 if yn is None else 2
+                keep_a, keep_b, keep_out = kept[which]
+                node.saved = (a if keep_a else None, b if keep_b else None, out if keep_out else None)
+                if which == 3 and x._v is None and y._v is None:
+                    node.versions = owned[3]
+                else:
+                    node.versions = (
+                        noted(x) if keep_a and isinstance(x, Tensor) else None,  # a number has no version
+                        noted(y) if keep_b and isinstance(y, Tensor) else None,
+                        OWNED if keep_out else None,
+                    )
+            else:
+                node.saved = node.versions = ()
+            node.args = NO_ARGS
+            node.shape = out.shape
+            node.dtype = out.dtype
+            node.device = device
+            node.seq = clock()
+            node.scope = mode.scope
+            node.watched = False
+        else:
+            result.node = None
         if mode.watcher is not None:
             mode.watcher.forward(op, (x, y), result)
         return result
@@ -298,10 +329,12 @@ def _unary(op):
         except Exception as e:
             raise op.explain(e, (a,)) from e
         result = _blank(Tensor)
-        result.array, result.device, result.node, result.version = out, device, None, Version()
-        if differentiable and mode.grad and x.node is not None:
+        result.array = out
+        result.device = device
+        result._v = result.node = None
+        if differentiable and x.node is not None and mode.grad:
             saved = (a if keep_a else None, out if keep_out else None)
-            versions = (x.version if keep_a else None, result.version if keep_out else None)
+            versions = (noted(x) if keep_a else None, OWNED if keep_out else None)
             result.node = Node(op, (x.node,), saved, versions, NO_ARGS, out, device)
         if mode.watcher is not None:
             mode.watcher.forward(op, (x,), result)

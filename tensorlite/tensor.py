@@ -100,12 +100,16 @@ class Version:
     tick, count, by = 0, 0, ""
     views = ()
     last_change = 0  # of any memory; a node younger than this needs no check
+    # Most memory is never changed in place: a tensor gets its Version when somebody first asks for it, and its node keeps it too.
 
     def bump(self, by: str) -> None:
         """Note a change in place."""
         self.tick = Version.last_change = clock()
         self.count += 1
         self.by = by
+
+
+OWNED = Version()  # stands in `node.versions` for a value whose tensor had no Version yet: ask the node it came from
 
 
 class Size(tuple):
@@ -135,6 +139,7 @@ class Node:
     retains = False  # keep the gradient of a non-leaf
     buffer = None  # an array the first gradient is written into (a slice of an optimizer's flat gradient)
     name = where = None  # for pictures: the user's name, the user's source line
+    version = None  # of the memory of the result, where somebody has asked for it
 
     def __init__(self, op, parents, saved, versions, args, array, device):
         # one assignment a line: the quickest form, and a node is made for every operation
@@ -164,6 +169,11 @@ class Node:
         self._watch("register_hook")
         return Handle.put(self, "posthooks", hook)
 
+    def kept_versions(self):
+        """For each place of `saved`: the Version of that memory, or None where nothing can change it (or no longer matters)."""
+        owners = (*self.parents, self)
+        return [owners[i].version if v is OWNED else v for i, v in enumerate(self.versions)]
+
     def _watch(self, name):
         if self.op is None or self.op.outputs != 1 or getattr(self, "outputs", None) is not None:
             raise errors.GraphError(f"{name}: only for the node of an operation with one result; use tensor.{name}")
@@ -189,7 +199,7 @@ class Tensor:
         tensor([2., 4.])
     """
 
-    __slots__ = ("__dict__", "__weakref__", "array", "device", "node", "version")
+    __slots__ = ("__dict__", "__weakref__", "_v", "array", "device", "node")
     view_of = None  # (source, op, args) of a view, to repair its place in the graph after a change in place
     batched = None  # of a stand-in for the examples of a vmap: the function that computes with it
     _frozen = None  # the leaf node of a tensor whose requires_grad was switched off
@@ -200,6 +210,20 @@ class Tensor:
     is_leaf = property(lambda self: self.node is None or self.node.op is None)
     grad_fn = property(lambda self: None if self.is_leaf else self.node)
     _version = property(lambda self: self.version.count)
+
+    @property
+    def version(self) -> Version:
+        """The Version of the memory, made when first asked for."""
+        if self._v is None:
+            node = self.node
+            self._v = Version() if node is None or node.version is None else node.version
+            if node is not None:
+                node.version = self._v
+        return self._v
+
+    @version.setter
+    def version(self, value):
+        self._v = value
 
     @property
     def requires_grad(self) -> bool:
@@ -304,7 +328,7 @@ _blank = object.__new__
 def wrap(array, device, node=None) -> Tensor:
     """A Tensor around a raw array; not checked."""
     t = _blank(Tensor)
-    t.array, t.device, t.node, t.version = array, device, node, Version()
+    t.array, t.device, t.node, t._v = array, device, node, None
     return t
 
 

@@ -113,8 +113,14 @@ def entropy(c, size):
         yield "cross_entropy_backward", (c.array(c.shape[0]), x, picks, weights, smoothing, lse)
 
 
+def products(c):
+    for rows in (1, 2, 64, 200):  # few rows times the transpose of many weights have a way of their own
+        yield "matmul", (c.array(rows, 300), c.array(150, 300).T)
+
+
 KERNELS = {
     "in_chunks": lambda c: [(n, (c.array(scale=2.0),)) for n in ("erf", "erfc", "lgamma", "digamma")],
+    "matmul": products,
     "sigmoid": lambda c: [("sigmoid", (c.array(scale=20.0),))],
     "gelu": lambda c: [("gelu", (c.array(scale=3.0), a, False)) for a in ("none", "tanh")],
     "gelu_backward": lambda c: [("gelu_backward", (c.array(), c.array(scale=3.0), None, a)) for a in ("none", "tanh")],

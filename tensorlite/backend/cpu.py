@@ -10,7 +10,7 @@ import numpy as np
 
 from tensorlite.backend.base import Backend
 from tensorlite.backend.cpu_attention import AttentionKernels
-from tensorlite.backend.cpu_rows import RowKernels, column_sum
+from tensorlite.backend.cpu_rows import RowKernels, column_sum, row_dot
 from tensorlite.backend.places import HostPlaceKernels
 from tensorlite.backend.scratch import CHUNK, chunks, covered, keep_freed_memory, scratch
 from tensorlite.errors import InplaceError
@@ -26,6 +26,7 @@ _PHI = (
 # the tanh formula is of the same kind: (1 + tanh z) / 2 = 1 / (1 + exp(-2 z)), z = sqrt(2 / pi) (x + 0.044715 x^3)
 _TANH = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
 _ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embedding is one product with a one-hot matrix
+_FEW_ROWS, _MANY_WEIGHTS = 128, 1 << 15
 _BLOCKS = 1 << 14  # blocks of four random numbers made at a time
 
 
@@ -67,6 +68,14 @@ class CpuBackend(HostPlaceKernels, RowKernels, AttentionKernels, Backend):
 
     def python_number(self, value):
         return value.item() if not _WEAK and isinstance(value, np.generic) else value
+
+    def matmul(self, a, b, out=None):
+        if out is None and a.ndim == b.ndim == 2 and len(a) <= _FEW_ROWS and b.size >= _MANY_WEIGHTS:
+            if b.flags.f_contiguous and b.dtype == a.dtype and a.size:  # x @ W.T with few rows
+                if len(a) == 1:  # nearly twice as fast as OpenBLAS' product of matrix and vector
+                    return row_dot(b.T, a)[None]
+                return np.ascontiguousarray(np.matmul(b.T, a.T).T)  # a fifth faster than the other way round
+        return np.matmul(a, b, out=out)
 
     # ---------------------------------------------------------------- elementwise
     def in_chunks(self, function, x):

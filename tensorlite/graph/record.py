@@ -315,7 +315,7 @@ def _kept(node):
     op, saved = node.op, node.saved
     if saved is None or op.variadic:
         return {}
-    if node.seq < Version.last_change and any(v is not None and v.tick > node.seq for v in node.versions):
+    if node.seq < Version.last_change and any(v is not None and v.tick > node.seq for v in node.kept_versions()):
         return {}
     n = len(op.inputs)
     return {place: v for place, v in enumerate(saved[: n + 1]) if v is not None or (op.fused and place < n)}

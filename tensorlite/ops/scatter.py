@@ -13,7 +13,7 @@ from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
 from tensorlite.ops.index import Index, a_mask, along, broadcast, in_range, integers, make_key, moved, vector, watch
 from tensorlite.ops.views import Assign
-from tensorlite.tensor import Tensor, Version, mode, wrap
+from tensorlite.tensor import Tensor, mode, wrap
 
 __all__ = [
     "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "masked_scatter", "put", "scatter",
@@ -118,7 +118,7 @@ class Target(Tensor):
         if record:
             out = self.array.copy() if kept[2] else self.array
             value = value if raw is getattr(value, "array", None) else None
-            self.new = op.record((None, value), (before, raw), parents, out, Version(), (), args, self.device)
+            self.new = op.record((None, value), (before, raw), parents, out, (), args, self.device)
 
 
 def _write(op, input, value, used, **args):
