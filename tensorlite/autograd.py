@@ -179,12 +179,10 @@ def _shares(node, m, g, seen, grads, lent, create):
 
 def _joint(node, g, seen, grads):
     """All shares of a fused op at once, from its raw backward. `into`: arrays to write the first gradients of leaves to."""
-    op, parents = node.op, node.parents
-    needs = tuple([p is not None and p in seen for p in parents])
-    into = tuple(
-        [None if p is None or p.buffer is None or p.grad is not None or p in grads else p.buffer for p in parents]
-    )
-    saved = [node.saved[i] for i in op.passes]
+    op, parents, values = node.op, node.parents, node.saved
+    needs = [p is not None and p in seen for p in parents]
+    into = [None if p is None or p.buffer is None or p.grad is not None or p in grads else p.buffer for p in parents]
+    saved = [values[i] for i in op.passes]
     if dtypes.BF16 is not None:
         saved = [dtypes.widen(v) for v in saved]
     shares = op.backward(node.device.backend, g, needs, into, *saved)

@@ -87,8 +87,9 @@ class Op:
                 elif x.device is not device:
                     return op.apply(*together(op, inputs), **args)
                 arrays.append(x.array)
-                parents.append(x.node)
-                wanted = wanted or x.node is not None
+                parents.append(node := x.node)
+                if node is not None:
+                    wanted = True
             else:
                 arrays.append(x)
                 parents.append(None)
@@ -99,7 +100,7 @@ class Op:
         extras = ()
         try:
             compute = op.forward if dtypes.BF16 is None else op.in_float32
-            out = compute(device.backend, *arrays, **args)
+            out = compute(device._backend, *arrays, **args)
         except Exception as e:
             raise op.explain(e, arrays) from e
         if op.extras:
@@ -134,6 +135,11 @@ class Op:
         values = (*extras, *[args[k] for k in op.arguments])
         if op.variadic:
             return Node(op, tuple(parents), values, (), args, out, device)
+        if op.fused:  # every input is kept, and the output or not
+            out_kept = op.keeps[len(parents)]
+            saved = (*arrays, out if out_kept else None, *values)
+            versions = tuple([noted(x) if isinstance(x, Tensor) else None for x in inputs])
+            return Node(op, tuple(parents), saved, (*versions, OWNED) if out_kept else versions, args, out, device)
         kept = op.kept([p is not None for p in parents])
         saved = tuple([v if k else None for v, k in zip((*arrays, out, *values), kept, strict=True)])
         versions = [noted(x) if k and isinstance(x, Tensor) else None for x, k in zip(inputs, kept, strict=False)]
@@ -399,6 +405,7 @@ class Fused(Op):
         op.uses = (tuple(sorted({*range(len(op.inputs)), *op.passes, *rest})),)
         op.keeps = tuple(i in op.uses[0] for i in range(len(op.places)))
         op.saves = True
+        op.plan = tuple((i, None, None, ()) for i in range(len(op.inputs)))
 
     @classmethod
     def kept(op, wanted):

@@ -75,11 +75,14 @@ class Backend(PlaceKernels, SpecialFunctions, Windows):
 
     def check_range(self, index, size: int, what: str) -> None:
         """Raise IndexRangeError unless 0 <= index < size everywhere. Waits for the device."""
-        if index.size:
-            low, high = int(index.min()), int(index.max())
-            if low < 0 or high >= size:
-                wrong = low if low < 0 else high
-                raise IndexRangeError(f"{what} {wrong} is out of range: it must be 0 to {size - 1}")
+        low, high = self.bounds(index)
+        if low < 0 or high >= size:
+            wrong = low if low < 0 else high
+            raise IndexRangeError(f"{what} {wrong} is out of range: it must be 0 to {size - 1}")
+
+    def bounds(self, index) -> tuple:
+        """The least and the greatest of an integer array; of an empty one 0 and -1. Waits for the device."""
+        return (int(index.min()), int(index.max())) if index.size else (0, -1)
 
     def facts(self) -> dict:
         """What a person wants to know of this backend: the BLAS it uses, and the thread settings."""

@@ -166,18 +166,20 @@ def linear(input, weight, bias=None) -> Tensor:
     Raises:
         ShapeError: the number of features differs from what weight expects. DTypeError: different dtypes.
     """
-    for name, x in (("input", input), ("weight", weight)):
-        if not isinstance(x, Tensor):
-            raise errors.DTypeError(f"linear: {name} must be a Tensor, not {type(x).__name__}")
-    if weight.ndim != 2 or not input.ndim or (bias is not None and tuple(bias.shape) != (weight.shape[0],)):
+    try:
+        x, w = input.array, weight.array
+    except AttributeError:
+        name, x = ("input", input) if not isinstance(input, Tensor) else ("weight", weight)
+        raise errors.DTypeError(f"linear: {name} must be a Tensor, not {type(x).__name__}") from None
+    if w.ndim != 2 or not x.ndim or (bias is not None and bias.array.shape != w.shape[:1]):
         fault = "expects input (..., in), weight (out, in) and bias (out,)"
         table = errors.argument_table(("input", "weight", "bias"), (input, weight, bias))
         raise errors.ShapeError(errors.compose("linear", fault, table, path()))
-    for name, x in (("weight", weight), ("bias", bias)):
-        if x is not None and input.array.dtype != x.array.dtype:
-            fault = f"input is {input.dtype.name}, {name} {x.dtype.name}; convert one, e.g. x.to(tl.{x.dtype.name})"
-            table = errors.argument_table(("input", name), (input, x))
-            raise errors.DTypeError(errors.compose("linear", fault, table, path()))
+    if w.dtype != x.dtype or (bias is not None and bias.array.dtype != x.dtype):
+        name, other = ("weight", weight) if w.dtype != x.dtype else ("bias", bias)
+        fault = f"input is {input.dtype.name}, {name} {other.dtype.name}; convert one, e.g. x.to(tl.{other.dtype.name})"
+        table = errors.argument_table(("input", name), (input, other))
+        raise errors.DTypeError(errors.compose("linear", fault, table, path()))
     return Linear.apply(input, weight, bias)
 
 

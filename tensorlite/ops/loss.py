@@ -12,28 +12,32 @@ class CrossEntropy(Fused):
 
     name, formula = "cross_entropy", "-ln softmax(x)[target]"
     local = ("softmax(x) - onehot(target)", "", "")
-    extras = ("lse", "scale")
+    extras = ("lse", "scale", "picks")
 
     def forward(b, x, target, weight, *, ignore_index, smoothing, reduction):
-        valid = target != ignore_index
-        picks = b.xp.where(valid, target, 0)
-        b.check_range(picks, x.shape[1], "target class")
+        xp, (n, classes), (low, high) = b.xp, x.shape, b.bounds(target)
+        picks, valid, wide = target, None, x.dtype if x.dtype.itemsize > 2 else xp.float32  # sums overflow half precision
+        if not (n and 0 <= low and high < classes) or 0 <= ignore_index < classes:  # some rows may count for nothing
+            valid = target != ignore_index
+            picks = xp.where(valid, target, 0)
+            b.check_range(picks, classes, "target class")
         with b.quiet():
             loss, lse = b.cross_entropy(x, picks, weight, smoothing)
-            loss = b.xp.where(valid, loss, b.number(0.0, x.dtype)).astype(x.dtype, copy=False)
-            scale = valid.astype(x.dtype)
+            if valid is None:
+                scale = xp.ones(n, dtype=x.dtype)
+            else:
+                loss = xp.where(valid, loss, b.number(0.0, x.dtype)).astype(x.dtype, copy=False)
+                scale = valid.astype(x.dtype)
             if reduction == "none":
-                return loss, (lse, scale)
-            wide = b.xp.float32 if x.dtype.itemsize == 2 else x.dtype  # thousands of losses overflow half precision
+                return loss, (lse, scale, picks)
             total = loss.sum(dtype=wide)
             if reduction == "mean":
                 count = (scale if weight is None else scale * weight[picks]).sum(dtype=wide)
                 total = total / count  # nan where all rows are ignored; the gradient is 0 then, as in PyTorch
                 scale = (scale / (count + (count == 0))).astype(x.dtype, copy=False)
-            return total.astype(x.dtype, copy=False), (lse, scale)
+            return total.astype(x.dtype, copy=False), (lse, scale, picks)
 
-    def backward(b, g, needs, into, x, target, weight, lse, scale, ignore_index, smoothing):
-        picks = b.xp.where(target != ignore_index, target, 0)
+    def backward(b, g, needs, into, x, weight, lse, scale, picks, smoothing):
         return b.cross_entropy_backward(g * scale, x, picks, weight, smoothing, lse), None, None
 
     def plain(x, target, weight, ignore_index, smoothing, reduction):
