@@ -6,25 +6,46 @@ if not __name__.startswith("tensorlite."):
         "A plain `import nn` would load every class twice, and a Module of one copy is no Module to the other."
     )
 
-from tensorlite.nn import functional, init, utils
-from tensorlite.nn.activation import GELU, Dropout, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from tensorlite.nn import (
+    batchnorm,
+    conv,
+    dropout,
+    flatten,
+    fold,
+    functional,
+    init,
+    instancenorm,
+    normalization,
+    padding,
+    pooling,
+    sparse,
+    upsampling,
+    utils,
+)
+from tensorlite.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from tensorlite.nn.attention import MultiheadAttention
+from tensorlite.nn.batchnorm import *
 from tensorlite.nn.container import ModuleDict, ModuleList, Sequential
+from tensorlite.nn.conv import *
+from tensorlite.nn.dropout import *
+from tensorlite.nn.flatten import *
+from tensorlite.nn.fold import *
+from tensorlite.nn.instancenorm import *
 from tensorlite.nn.linear import Identity, Linear
 from tensorlite.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
 from tensorlite.nn.module import Module
-from tensorlite.nn.normalization import LayerNorm, RMSNorm
+from tensorlite.nn.normalization import *
+from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import Buffer, Parameter
-from tensorlite.nn.sparse import Embedding
+from tensorlite.nn.pooling import *
+from tensorlite.nn.sparse import *
+from tensorlite.nn.upsampling import *
 
 __all__ = [
     "GELU",
     "Buffer",
     "CrossEntropyLoss",
-    "Dropout",
-    "Embedding",
     "Identity",
-    "LayerNorm",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -34,7 +55,6 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
-    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -45,3 +65,14 @@ __all__ = [
     "init",
     "utils",
 ]
+__all__ += batchnorm.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += flatten.__all__
+__all__ += fold.__all__
+__all__ += instancenorm.__all__
+__all__ += normalization.__all__
+__all__ += padding.__all__
+__all__ += pooling.__all__
+__all__ += sparse.__all__
+__all__ += upsampling.__all__

@@ -1,7 +1,6 @@
-"""Activations and dropout as modules: GELU, ReLU, SiLU, Tanh, Sigmoid, Softmax, LogSoftmax, Dropout."""
+"""Activations as modules: GELU, ReLU, SiLU, Tanh, Sigmoid, Softmax, LogSoftmax."""
 
 from tensorlite.nn import functional as F
-from tensorlite.nn.functional.dropout import check_p
 from tensorlite.nn.module import Module
 
 
@@ -76,18 +75,3 @@ class LogSoftmax(Softmax):
 
     def forward(self, input):
         return F.log_softmax(input, self.dim)
-
-
-class Dropout(Module):
-    """In training each element becomes 0 with probability p, else x / (1 - p) (Srivastava et al. 2014)."""
-
-    def __init__(self, p=0.5, inplace=False):
-        super().__init__()
-        check_p("Dropout", p)
-        self.p, self.inplace = p, inplace
-
-    def forward(self, input):
-        return F.dropout(input, self.p, self.training, self.inplace)
-
-    def extra_repr(self):
-        return f"p={self.p}, inplace={self.inplace}"

@@ -363,3 +363,8 @@ class Handle:
 def path() -> str:
     """The module that is running, as `encoder.layers.0.fc1`; empty outside of modules."""
     return str(mode.scope) if mode.scope is not None else ""
+
+
+def here(text: str) -> str:
+    """The text of an error, and the module it happened in."""
+    return f"{text}, in {mode.scope}" if mode.scope is not None else text

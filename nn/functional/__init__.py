@@ -6,7 +6,9 @@ from tensorlite.creation import one_hot
 from tensorlite.nn.functional.activation import *
 from tensorlite.nn.functional.attention import *
 from tensorlite.nn.functional.dropout import *
+from tensorlite.nn.functional.embedding import *
 from tensorlite.nn.functional.loss import *
+from tensorlite.nn.functional.normalization import *
 from tensorlite.ops.conv import (
     conv1d,
     conv2d,
@@ -18,7 +20,6 @@ from tensorlite.ops.conv import (
     unfold,
 )
 from tensorlite.ops.fused import layer_norm, linear, rms_norm
-from tensorlite.ops.index import embedding
 from tensorlite.ops.pad import pad
 from tensorlite.ops.pool import (
     adaptive_avg_pool1d,

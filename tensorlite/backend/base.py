@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from tensorlite.backend.channels import ChannelKernels
 from tensorlite.backend.places import PlaceKernels, basic as _basic  # noqa: F401
 from tensorlite.backend.special import SpecialFunctions
 from tensorlite.backend.text import text
@@ -16,7 +17,7 @@ from tensorlite.backend.windows import Windows
 from tensorlite.errors import IndexRangeError
 
 
-class Backend(PlaceKernels, SpecialFunctions, Windows):
+class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
     """One kind of device. `xp` is its NumPy-like module; the methods below are the kernels that may be replaced."""
 
     xp = np

@@ -10,6 +10,7 @@ import numpy as np
 
 from tensorlite.backend.base import Backend
 from tensorlite.backend.cpu_attention import AttentionKernels
+from tensorlite.backend.cpu_channels import Channels
 from tensorlite.backend.cpu_rows import RowKernels, column_sum, row_dot
 from tensorlite.backend.places import HostPlaceKernels
 from tensorlite.backend.scratch import CHUNK, chunks, covered, keep_freed_memory, scratch
@@ -40,7 +41,7 @@ def unmark(array) -> bool:
     return True
 
 
-class CpuBackend(HostPlaceKernels, RowKernels, AttentionKernels, Backend):
+class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backend):
     """The CPU, by NumPy."""
 
     name = "cpu"

@@ -2,6 +2,7 @@
 
 from tensorlite.ops import (
     attention,
+    batchnorm,
     compare,
     conv,
     convert,
@@ -36,7 +37,8 @@ from tensorlite.ops import (
 )
 
 __all__ = [
-    "attention", "compare", "conv", "convert", "decompositions", "einsum", "elementwise", "extreme", "functions", "fused",
-    "index", "join", "linalg", "loss", "matmul", "matrix_functions", "norms", "pad", "pieces", "pool", "products",
-    "rearrange", "reduce", "resize", "scan", "select", "shape", "sort", "special", "statistics", "steps", "views",
+    "attention", "batchnorm", "compare", "conv", "convert", "decompositions", "einsum", "elementwise", "extreme",
+    "functions", "fused", "index", "join", "linalg", "loss", "matmul", "matrix_functions", "norms", "pad", "pieces",
+    "pool", "products", "rearrange", "reduce", "resize", "scan", "select", "shape", "sort", "special", "statistics",
+    "steps", "views",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ each is a copy of the windows as a matrix (im2col) and one matrix product.
 
 from tensorlite import errors
 from tensorlite.op import Op
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, here, path
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -154,7 +154,7 @@ def per_axis(name, what, value, rank, least=0) -> tuple:
 def batched(name, x, rank):
     """(x with a batch dimension, whether it had one). Raises ShapeError for any other rank, DTypeError for no tensor."""
     if not isinstance(x, Tensor):
-        raise errors.DTypeError(f"{name}: input must be a Tensor, not {type(x).__name__}")
+        raise errors.DTypeError(here(f"{name}: input must be a Tensor, not {type(x).__name__}"))
     if x.ndim not in (rank + 1, rank + 2):
         raise errors.ShapeError(
             errors.compose(
@@ -212,7 +212,7 @@ def _common(name, rank, input, weight, bias, stride, dilation, groups):
     """The arguments that need no further thought: (input with batch, whether it had one, stride, dilation)."""
     for what, v in (("weight", weight), ("bias", bias)):
         if not isinstance(v, Tensor) and not (what == "bias" and v is None):
-            raise errors.DTypeError(f"{name}: {what} must be a Tensor, not {type(v).__name__}")
+            raise errors.DTypeError(here(f"{name}: {what} must be a Tensor, not {type(v).__name__}"))
     x, many = batched(name, input, rank)
     if weight.ndim != rank + 2:
         order = "(in, out / groups" if "transpose" in name else "(out, in / groups"
@@ -220,7 +220,7 @@ def _common(name, rank, input, weight, bias, stride, dilation, groups):
         table = errors.argument_table(("input", "weight"), (input, weight))
         raise errors.ShapeError(errors.compose(name, f"weight must be {order}, {kernel})", table, path()))
     if 0 in weight.shape[2:]:
-        raise errors.ShapeError(f"{name}: a kernel needs at least one element, got weight {tuple(weight.shape)}")
+        raise errors.ShapeError(here(f"{name}: a kernel needs at least one element, got weight {tuple(weight.shape)}"))
     if not hasattr(groups, "__index__") or groups < 1:
         raise errors.ArgumentError(f"{name}: groups must be an int of at least 1, got {groups!r}")
     return x, many, per_axis(name, "stride", stride, rank, 1), per_axis(name, "dilation", dilation, rank, 1)
@@ -351,7 +351,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
     """
     if not isinstance(input, Tensor) or input.ndim not in (2, 3):
         raise errors.ShapeError(
-            f"fold: input must be (N, C * kernel, places) or (C * kernel, places), got {errors.describe(input)}"
+            here(f"fold: input must be (N, C * kernel, places) or (C * kernel, places), got {errors.describe(input)}")
         )
     x = input if input.ndim == 3 else input.unsqueeze(0)
     size, kernel = (
@@ -362,14 +362,18 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
     dilation = per_axis("fold", "dilation", dilation, 2, 1)
     if x.shape[1] % (kernel[0] * kernel[1]):
         raise errors.ShapeError(
-            f"fold: {x.shape[1]} channels are no multiple of the kernel {times(kernel)}: input {errors.describe(input)}"
+            here(
+                f"fold: {x.shape[1]} channels are no multiple of the kernel {times(kernel)}: input {errors.describe(input)}"
+            )
         )
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     out = tuple((n + 2 * p - s) // t + 1 for n, p, s, t in zip(size, low, spans, stride, strict=True))
     if min(out) < 1 or out[0] * out[1] != x.shape[2]:
         raise errors.ShapeError(
-            f"fold: an output of {times(size)} has {times(out)} = {out[0] * out[1]} windows, "
-            f"the input has {x.shape[2]}: {errors.describe(input)}"
+            here(
+                f"fold: an output of {times(size)} has {times(out)} = {out[0] * out[1]} windows, "
+                f"the input has {x.shape[2]}: {errors.describe(input)}"
+            )
         )
     y = Col2im.apply(x, kernel=kernel, stride=stride, low=low, dilation=dilation, count=out, size=size)
     return y if input.ndim == 3 else y.squeeze(0)

@@ -1,4 +1,4 @@
-"""Reading by index: x[...] in every form NumPy and PyTorch share, gather, take, masks, embedding. Writing stands in scatter.py."""
+"""Reading by index: x[...] in every form NumPy and PyTorch share, gather, take, masks, rows of a table. Writing stands in scatter.py."""
 
 from tensorlite import errors
 from tensorlite.backend import keys
@@ -110,27 +110,6 @@ class EmbeddingBackward(Op):
         return b.embedding_backward(g, index, rows)
 
     rules = (lambda m, g, index: m.embedding(g, index), None)
-
-
-def embedding(input, weight, padding_idx=None) -> Tensor:
-    """weight[input]: a row of `weight` (V, D) for each token id of `input` (...) -> (..., D).
-
-    padding_idx: the row that gets no gradient.
-
-    Raises:
-        DTypeError: ids that are not integers. IndexRangeError: an id outside 0..V-1.
-    """
-    if not isinstance(input, Tensor) or input.dtype.category != 1:
-        raise errors.DTypeError(f"embedding: token ids must be an integer tensor, got {errors.describe(input)}")
-    if weight.ndim != 2:
-        raise errors.ShapeError(f"embedding: weight must have shape (rows, features), got {errors.describe(weight)}")
-    out = Embedding.apply(weight, input)
-    if padding_idx is not None and weight.requires_grad:
-        padding = (input == padding_idx % weight.shape[0]).unsqueeze(-1)
-        from tensorlite.ops.select import where
-
-        out = where(padding, out.detach(), out)
-    return out
 
 
 def integers(op, index, name="index"):

@@ -6,7 +6,7 @@ from tensorlite.ops.convert import clone
 from tensorlite.ops.dims import shape_of
 from tensorlite.ops.pieces import narrow
 from tensorlite.ops.shape import cat, expand, flip
-from tensorlite.tensor import Tensor
+from tensorlite.tensor import Tensor, here
 
 __all__ = ["constant_pad_nd"]
 
@@ -76,12 +76,12 @@ def _pairs(x, pad):
     pad = shape_of("pad", (pad,))
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise errors.ShapeError(
-            f"pad: two numbers for each of the last dimensions are needed, got {pad} for {errors.describe(x)}"
+            here(f"pad: two numbers for each of the last dimensions are needed, got {pad} for {errors.describe(x)}")
         )
     pairs = [(0, 0)] * (x.ndim - len(pad) // 2) + [pad[i : i + 2] for i in range(len(pad) - 2, -1, -2)]
     for d, (n, (before, after)) in enumerate(zip(x.shape, pairs, strict=True)):
         if n + before + after < 0 or -before > n or -after > n:
-            raise errors.ShapeError(f"pad: {(before, after)} takes away more than dimension {d} of size {n} has")
+            raise errors.ShapeError(here(f"pad: {(before, after)} takes away more than dimension {d} of size {n} has"))
     return tuple(pairs)
 
 
@@ -94,7 +94,9 @@ def _grown(x, d, before, after, mode):
     most = {"reflect": n - 1, "circular": n, "replicate": n and max(before, after)}[mode]
     if max(before, after) > max(most, 0):
         raise errors.ShapeError(
-            f"pad: mode {mode!r} can add at most {max(most, 0)} to dimension {d} of size {n}, not {(before, after)}"
+            here(
+                f"pad: mode {mode!r} can add at most {max(most, 0)} to dimension {d} of size {n}, not {(before, after)}"
+            )
         )
     left, right = max(before, 0), max(after, 0)
     if mode == "reflect":

@@ -10,7 +10,7 @@ import itertools
 from tensorlite import errors
 from tensorlite.op import Op
 from tensorlite.ops.conv import batched, per_axis, times
-from tensorlite.tensor import path
+from tensorlite.tensor import here, path
 
 __all__ = [
     "adaptive_avg_pool1d", "avg_pool1d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
@@ -145,8 +145,10 @@ def _max_pool(name, rank, input, kernel_size, stride, padding, dilation, ceil_mo
     rows = tuple(_seen(*each) for each in zip(x.shape[2:], out, kernel, stride, padding, dilation, strict=True))
     if any(not r for axis in rows for r in axis):
         raise errors.ShapeError(
-            f"{name}: some windows see nothing but padding: input {errors.describe(input)}, window {times(kernel)} with "
-            f"dilation {times(dilation)}, padding {times(padding)}"
+            here(
+                f"{name}: some windows see nothing but padding: input {errors.describe(input)}, window {times(kernel)} with "
+                f"dilation {times(dilation)}, padding {times(padding)}"
+            )
         )
     return _maxima(x, rows, many, return_indices)
 
@@ -225,7 +227,7 @@ def _adaptive(name, rank, input, output_size):
         raise errors.ArgumentError(f"{name}: output_size must be an int or {rank} ints or None, got {output_size!r}")
     out = per_axis(name, "output_size", [n if o is None else o for o, n in zip(wanted, x.shape[2:], strict=True)], rank)
     if 0 in x.shape[1:]:
-        raise errors.ShapeError(f"{name}: the input has no elements in a dimension: {errors.describe(input)}")
+        raise errors.ShapeError(here(f"{name}: the input has no elements in a dimension: {errors.describe(input)}"))
     return x, many, tuple(adaptive_rows(n, o) for n, o in zip(x.shape[2:], out, strict=True))
 
 
@@ -257,13 +259,15 @@ def _max_unpool(name, rank, input, indices, kernel_size, stride, padding, output
     x, many, kernel, stride, padding, _ = _geometry(name, rank, input, kernel_size, stride, padding, 1)
     if indices.dtype.category != 1 or tuple(indices.shape) != tuple(input.shape):
         raise errors.ShapeError(
-            f"{name}: indices must be integers of the shape of input {tuple(input.shape)}, got {errors.describe(indices)}"
+            here(
+                f"{name}: indices must be integers of the shape of input {tuple(input.shape)}, got {errors.describe(indices)}"
+            )
         )
     least = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel, strict=True)]
     size = tuple(least if output_size is None else output_size)[-rank:]
     if any(not n - s < m < n + s for n, m, s in zip(least, size, stride, strict=True)):
         raise errors.ShapeError(
-            f"{name}: output_size must be within a stride of {tuple(least)}, got {tuple(output_size)}"
+            here(f"{name}: output_size must be within a stride of {tuple(least)}, got {tuple(output_size)}")
         )
     plane = 1
     for n in size:
@@ -299,7 +303,9 @@ def resampled(x, taps, many):
 
 def _need_float(name, x):
     if not x.dtype.is_floating_point:
-        raise errors.DTypeError(f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()")
+        raise errors.DTypeError(
+            here(f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()")
+        )
 
 
 @functools.lru_cache(512)

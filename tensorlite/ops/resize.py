@@ -11,7 +11,7 @@ import struct
 from tensorlite import errors
 from tensorlite.ops.conv import AXES, per_axis
 from tensorlite.ops.pool import adaptive_means, resampled, table
-from tensorlite.tensor import Tensor
+from tensorlite.tensor import Tensor, here
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 
@@ -96,7 +96,7 @@ def _sizes(input, rank, size, scale_factor, recompute):
     out = tuple(math.floor(n * s) for n, s in zip(input.shape[2:], scales, strict=True))
     if min(out) < 1:
         raise errors.ShapeError(
-            f"interpolate: nothing is left of {errors.describe(input)} with scale_factor {scale_factor!r}"
+            here(f"interpolate: nothing is left of {errors.describe(input)} with scale_factor {scale_factor!r}")
         )
     return out, (None,) * rank if recompute else tuple(float(s) for s in scales)
 
@@ -127,20 +127,24 @@ def _checked(input, mode, align_corners, antialias):
     if mode not in _MODES:
         raise errors.ArgumentError(f"interpolate: mode must be one of {', '.join(map(repr, _MODES))}, not {mode!r}")
     if not isinstance(input, Tensor):
-        raise errors.DTypeError(f"interpolate: input must be a Tensor, not {type(input).__name__}")
+        raise errors.DTypeError(here(f"interpolate: input must be a Tensor, not {type(input).__name__}"))
     rank = input.ndim - 2
     if rank not in _RANKS.get(mode, (1, 2, 3)):
         fits = " or ".join(f"(N, C, {AXES[r]})" for r in _RANKS.get(mode, (1, 2, 3)))
-        raise errors.ShapeError(f"interpolate: mode {mode!r} takes input {fits}, got {errors.describe(input)}")
+        raise errors.ShapeError(here(f"interpolate: mode {mode!r} takes input {fits}, got {errors.describe(input)}"))
     if 0 in input.shape[1:]:
-        raise errors.ShapeError(f"interpolate: the input has no elements in a dimension: {errors.describe(input)}")
+        raise errors.ShapeError(
+            here(f"interpolate: the input has no elements in a dimension: {errors.describe(input)}")
+        )
     if align_corners is not None and mode not in _RANKS:
         raise errors.ArgumentError(f"interpolate: align_corners is for {', '.join(map(repr, _RANKS))}, not {mode!r}")
     if antialias:
         raise errors.ArgumentError("interpolate: antialias is not supported; use mode='area' to make an image smaller")
     if not input.dtype.is_floating_point and not mode.startswith("nearest"):
         raise errors.DTypeError(
-            f"interpolate: mode {mode!r} needs a floating-point tensor, got {errors.describe(input)}; use x.float()"
+            here(
+                f"interpolate: mode {mode!r} needs a floating-point tensor, got {errors.describe(input)}; use x.float()"
+            )
         )
     return rank
 
@@ -163,11 +167,11 @@ def upsample_bilinear(input, size=None, scale_factor=None) -> Tensor:
 # ---------------------------------------------------------------- channels and space
 def _factor(name, what, input, value, least):
     if not isinstance(input, Tensor):
-        raise errors.DTypeError(f"{name}: input must be a Tensor, not {type(input).__name__}")
+        raise errors.DTypeError(here(f"{name}: input must be a Tensor, not {type(input).__name__}"))
     if not hasattr(value, "__index__") or value < 1:
         raise errors.ArgumentError(f"{name}: {what} must be an int of at least 1, got {value!r}")
     if input.ndim < least:
-        raise errors.ShapeError(f"{name}: at least {least} dimensions are needed, got {errors.describe(input)}")
+        raise errors.ShapeError(here(f"{name}: at least {least} dimensions are needed, got {errors.describe(input)}"))
     return value.__index__()
 
 
@@ -181,7 +185,9 @@ def pixel_shuffle(input, upscale_factor) -> Tensor:
     *batch, c, h, w = input.shape
     if c % (r * r):
         raise errors.ShapeError(
-            f"pixel_shuffle: {c} channels are no multiple of upscale_factor squared, {r * r}: {errors.describe(input)}"
+            here(
+                f"pixel_shuffle: {c} channels are no multiple of upscale_factor squared, {r * r}: {errors.describe(input)}"
+            )
         )
     n = len(batch)
     x = input.reshape(*batch, c // (r * r), r, r, h, w)
@@ -198,7 +204,9 @@ def pixel_unshuffle(input, downscale_factor) -> Tensor:
     *batch, c, h, w = input.shape
     if h % r or w % r:
         raise errors.ShapeError(
-            f"pixel_unshuffle: height {h} and width {w} must be multiples of downscale_factor {r}: {errors.describe(input)}"
+            here(
+                f"pixel_unshuffle: height {h} and width {w} must be multiples of downscale_factor {r}: {errors.describe(input)}"
+            )
         )
     n = len(batch)
     x = input.reshape(*batch, c, h // r, r, w // r, r)
@@ -214,5 +222,7 @@ def channel_shuffle(input, groups) -> Tensor:
     g = _factor("channel_shuffle", "groups", input, groups, 3)
     n, c, *rest = input.shape
     if c % g:
-        raise errors.ShapeError(f"channel_shuffle: groups={g} does not divide {c} channels: {errors.describe(input)}")
+        raise errors.ShapeError(
+            here(f"channel_shuffle: groups={g} does not divide {c} channels: {errors.describe(input)}")
+        )
     return input.reshape(n, g, c // g, *rest).transpose(1, 2).reshape(n, c, *rest)

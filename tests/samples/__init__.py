@@ -4,7 +4,22 @@ test_ops.py and test_torch_compare.py run it. A new operation gets a record in t
 when one is missing.
 """
 
-from samples import conv, elementwise, factors, functions, fused, index, linalg, moving, pool, reduce, scan, shape, sort
+from samples import (
+    channels,
+    conv,
+    elementwise,
+    factors,
+    functions,
+    fused,
+    index,
+    linalg,
+    moving,
+    pool,
+    reduce,
+    scan,
+    shape,
+    sort,
+)
 
 RECORDS = [
     *elementwise.RECORDS,
@@ -19,5 +34,6 @@ RECORDS = [
     *factors.RECORDS,
     *fused.RECORDS,
     *conv.RECORDS,
+    *channels.RECORDS,
     *pool.RECORDS,
 ]
