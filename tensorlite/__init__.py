@@ -11,6 +11,7 @@ if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn
 
 from tensorlite import backend as _backend, errors, interop as _interop, methods as _methods, random as _random
 from tensorlite.backend import Device as device, get_default_device, set_default_device
+from tensorlite.backend.threads import get_num_threads, set_num_threads  # isort: skip
 from tensorlite.backend.dtypes import (
     bool_ as bool,
     can_cast,
@@ -143,6 +144,7 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tensorlite\
 _LAZY = {
     "bfloat16": ("tensorlite.backend.dtypes", "bfloat16"),
     "draw_graph": ("tensorlite.graph", "draw_graph"),
+    "explain": ("tensorlite.explainer", "explain"),
     **{name: ("tensorlite.serialization", name) for name in ("save", "load")},
     **{name: ("tensorlite.anomaly", name) for name in ("is_anomaly_enabled", "is_anomaly_check_nan_enabled")},
     "vmap": ("tensorlite.func", "vmap"),
@@ -151,7 +153,7 @@ _LAZY = {
     **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},
     **{
         name: (f"tensorlite.{name}", None)
-        for name in ("func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization", "profiler")
+        for name in ("data", "func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization", "profiler")
     },
 }
 _LAZY_AUTOGRAD = {  # names of tl.autograd that live in upper rooms

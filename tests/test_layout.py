@@ -60,6 +60,7 @@ FLOORS = [
         "version",
         "viz",
     ],
+    ["explainer"],
     ["nn"],
     ["models"],
     ["cli", "__main__"],

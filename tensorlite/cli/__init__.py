@@ -1,4 +1,4 @@
-"""The command `tensorlite`: train, generate, gradcheck, info, graph. Arguments are read here, the work is in the files beside."""
+"""The command `tensorlite`: train, generate, gradcheck, info, graph, explain, lesson. Arguments are read here, the work is in the files beside."""
 
 import argparse
 import sys
@@ -50,6 +50,17 @@ def _parser():
     )
     for name, value in (("layers", 4), ("heads", 4), ("dim", 128), ("block", 64), ("batch", 12)):
         d.add_argument(f"--{name}", type=int, default=value)
+
+    e = commands.add_parser("explain", help="walk back through a formula, step by step")
+    e.add_argument("formula", help='such as "tanh(x1*w1 + x2*w2 + b)"')
+    e.add_argument("values", nargs="*", metavar="NAME=VALUE", help="a number, or a list as [1, 2], for each name")
+    n = commands.add_parser("lesson", help="open a lesson on backprop")
+    n.add_argument("name", nargs="?", default=None, help="its name (see --list)")
+    n.add_argument("--list", action="store_true", help="the lessons there are")
+    for q in (e, n):
+        q.add_argument("--out", default=None, metavar="FILE", help="write a page (.html) or text (.txt), and do not open it")
+        q.add_argument("--text", action="store_true", help="print all steps instead of opening the page")
+        q.add_argument("--lang", default="en", choices=("en", "zh"), help="English or Chinese")
     return p
 
 
@@ -61,6 +72,10 @@ def main(argv=None) -> int:
             from tensorlite.cli.train import train
 
             return train(args)
+        if args.command in ("explain", "lesson"):
+            from tensorlite.cli import learn
+
+            return getattr(learn, args.command)(args)
         from tensorlite.cli import tools
 
         return getattr(tools, args.command)(args)

@@ -1,0 +1,43 @@
+"""The commands explain and lesson: a backward pass as a page, or as text in the terminal."""
+
+import sys
+
+from tensorlite import errors
+
+
+def explain(args) -> int:
+    """Walk back through a formula given on the command line."""
+    from tensorlite.backend import dtypes
+    from tensorlite.explainer.expression import read_number
+    from tensorlite.explainer.lessons import formula
+
+    given = {}
+    for word in args.values:
+        name, sign, value = word.partition("=")
+        if not sign or not name.isidentifier():
+            raise errors.ArgumentError(f"{word!r}: NAME=VALUE is needed, such as x1=2")
+        given[name] = read_number(name, value, dtypes.float64)
+    return _give(formula(args.formula, given, lang=args.lang, title=args.formula.strip().splitlines()[-1]), args)
+
+
+def lesson(args) -> int:
+    """Open a lesson, or list them."""
+    from tensorlite.explainer.lessons import LESSONS, lesson as load
+
+    if args.list or args.name is None:
+        place = 1 if args.lang == "zh" else 0
+        for name, found in LESSONS.items():
+            print(f"{name:18} {found.title[place]}")
+        return 0
+    return _give(load(args.name, args.lang), args)
+
+
+def _give(explanation, args):
+    """Print, write, or open."""
+    if args.text:
+        print(explanation.text(), end="")
+    elif args.out:
+        print(explanation.save(args.out), file=sys.stderr)
+    else:
+        explanation.show()
+    return 0
