@@ -1,5 +1,5 @@
-"""tl.utils: helpers around the engine: checkpoint (recompute instead of keeping)."""
+"""tl.utils: helpers around the engine: checkpoint (recompute instead of keeping), data (datasets and loaders)."""
 
-from tensorlite.utils import checkpoint
+from tensorlite.utils import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]
