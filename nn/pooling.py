@@ -230,7 +230,8 @@ class _AdaptivePool(_Pool):
             raise errors.ArgumentError(
                 f"{type(self).__name__}: output_size must be an int or {self.rank} ints or None, got {output_size!r}"
             )
-        self._positive(padding=[0 if s is None else s for s in sizes])  # 0 is allowed here
+        for s in sizes:
+            per_axis(type(self).__name__, "output_size", 0 if s is None else s, 1)
 
     def extra_repr(self):
         return f"output_size={self.output_size}"

@@ -12,7 +12,7 @@ from tensorlite.ops.scatter import index_add
 from tensorlite.ops.select import where
 from tensorlite.ops.sort import searchsorted, unique
 from tensorlite.ops.statistics import bincount
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, here, path
 
 __all__ = ["embedding", "embedding_bag"]
 
@@ -60,7 +60,10 @@ def _padding(name, padding_idx, weight):
 def _renorm(name, weight, input, max_norm, norm_type):
     """Bring the rows that are read, where they are longer, to the length max_norm."""
     ids = unique(input)
-    weight.device.backend.check_range(ids.array, weight.shape[0], f"{name}: token id")
+    try:
+        weight.device.backend.check_range(ids.array, weight.shape[0], f"{name}: token id")
+    except errors.IndexRangeError as e:
+        raise errors.IndexRangeError(here(str(e))) from None
     if not ids.numel():
         return
     rows = Embedding.apply(weight, ids)
@@ -89,7 +92,8 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
     input (B, N): B bags of N ids; or (n,) with offsets (B,), where each bag begins (with include_last_offset also where the
     last one ends) -> (B, D). An empty bag gives 0.
     per_sample_weights, like input: factors on the rows, for mode "sum". padding_idx: the id that does not count, in no mode.
-    max_norm, norm_type, scale_grad_by_freq, sparse: as in embedding.
+    max_norm, norm_type, scale_grad_by_freq, sparse: as in embedding. (PyTorch 2.13 on the CPU divides the gradient of a row by
+    how often some other row was read; here it is that row.)
 
     Raises:
         DTypeError: ids or offsets that are not integers. IndexRangeError: an id outside of the table.
