@@ -133,6 +133,29 @@ def test_exceptions_in_a_stream_and_in_collate_fn():
         list(data.DataLoader(Each(2, lambda i: tl.ones(i)), 2, num_workers=1))
 
 
+class Thorn:
+    """An index that cannot be unpickled."""
+
+    def __reduce__(self):
+        return int, ("thorn",)
+
+
+def test_indices_that_do_not_arrive():
+    batches = iter(data.DataLoader(Each(3), None, sampler=[0, Thorn(), 2], num_workers=1, timeout=30))
+    assert next(batches) == 0
+    with pytest.raises(ValueError, match=r"invalid literal.*thorn"):
+        next(batches)
+    assert next(batches) == 2
+
+
+def test_a_dataset_that_cannot_be_sent():
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    with pytest.raises((pickle.PicklingError, AttributeError), match="pickle"):
+        list(data.DataLoader(Each(3, lambda i: i), num_workers=2, multiprocessing_context="spawn"))
+    gc.collect()
+    assert before is None or len(os.listdir("/proc/self/fd")) <= before + 2  # multiprocessing's own tracker may start
+
+
 def test_workers_have_no_workers():
     inner = Each(2, lambda i: list(data.DataLoader(range(2), num_workers=1)))
     with pytest.raises(AssertionError, match="daemonic processes are not allowed to have children"):

@@ -10,11 +10,10 @@ from tensorlite.data.dataset import samples, whole_batch
 
 
 class Mark(enum.Enum):
-    """What is no batch, and no indices."""
+    """What is no batch."""
 
     END = 1  # of a stream, or of a worker's share of it
     SKIPPED = 2  # a task of an epoch that was left early
-    RESET = 3  # a new epoch begins
 
 
 class Settings(NamedTuple):

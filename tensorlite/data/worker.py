@@ -19,6 +19,7 @@ from tensorlite.data.fetch import Mark
 
 __all__ = ["WorkerInfo", "get_worker_info"]
 
+RESET = b"reset"  # in the place of pickled indices: a new epoch begins
 Failure = namedtuple("Failure", "kind text")  # an exception on its way to the parent: its type, and what to say
 
 
@@ -105,6 +106,11 @@ def unpack(message, slot):
     return pickle.loads(head, buffers=slot.read(sizes) if sizes else ())
 
 
+def pack_task(epoch, indices) -> bytes:
+    """What the parent sends: 8 bytes that differ between epochs, and the indices pickled, or RESET."""
+    return epoch.to_bytes(8, "little") + (indices if indices is RESET else pickle.dumps(indices))
+
+
 # ---------------------------------------------------------------- failures
 class _Shown(str):
     """A text that KeyError shows as it stands (it shows the repr of its argument)."""
@@ -156,8 +162,8 @@ def listen(connection, tasks, newest, alone):
             while not connection.poll(1.0):
                 if alone():
                     os._exit(1)
-            task = connection.recv()
-            newest[0] = task[0]
+            task = connection.recv_bytes()
+            newest[0] = task[:8]
             tasks.put(task)
     except (EOFError, OSError):  # the parent has closed its end, or died
         tasks.put(None)
@@ -174,15 +180,16 @@ def seed_all(seed):
 
 
 def work(info, settings, init, connection, memory, inherited, forked, parent):
-    """The whole life of a worker: answer each task (epoch, indices) with a batch, until the parent closes the connection."""
+    """The whole life of a worker: answer each task with a batch, until the parent closes the connection."""
     global _info
     for other in inherited:  # a fork has copies of the parent's ends, which would keep them open
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: what it means is for the parent to say
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not what the parent does at its end
     threads.set_num_threads(1)
     seed_all(info.seed)
     _info, where = info, f"in DataLoader worker process {info.id}"
-    tasks, newest = queue.SimpleQueue(), [0]
+    tasks, newest = queue.SimpleQueue(), [None]
     alone = lambda: orphaned(forked, parent)  # noqa: E731
     threading.Thread(target=listen, args=(connection, tasks, newest, alone), daemon=True).start()
     broken = fetcher = None
@@ -193,16 +200,15 @@ def work(info, settings, init, connection, memory, inherited, forked, parent):
         broken = failure(error, where)
     answered = 0
     while (task := tasks.get()) is not None:
-        epoch, indices = task
-        if indices is Mark.RESET:
+        if task[8:] == RESET:
             fetcher = None
             continue
         slot = memory[answered % len(memory)]
         answered += 1
         try:
-            if broken is None and epoch == newest[0]:
+            if broken is None and task[:8] == newest[0]:
                 fetcher = fetcher or settings.fetcher(info.dataset)
-                message = pack(fetcher.fetch(indices), slot)
+                message = pack(fetcher.fetch(pickle.loads(task[8:])), slot)
             else:
                 message = pack(broken or Mark.SKIPPED, None)
         except Exception as error:

@@ -17,7 +17,7 @@ from multiprocessing import connection as connections
 from tensorlite import errors
 from tensorlite.data.dataloader import LoaderIterator
 from tensorlite.data.fetch import Mark
-from tensorlite.data.worker import Failure, WorkerInfo, rebuilt, slots, unpack, work
+from tensorlite.data.worker import RESET, Failure, WorkerInfo, pack_task, rebuilt, slots, unpack, work
 
 GRACE = 5.0  # seconds for a worker to finish its batch when it is told to stop
 _starting = threading.RLock()  # a fork must not take along a connection that another thread is just making
@@ -44,16 +44,27 @@ class Worker:
             daemon=True,  # ended with the parent in any case
             name=f"DataLoader worker {info.id}",
         )
-        self.process.start()
-        theirs.close()
+        try:
+            self.process.start()
+        except BaseException:  # the dataset cannot be pickled, say
+            self.close()
+            raise
+        finally:
+            theirs.close()
+
+    def close(self):
+        """Close what the worker and the parent share."""
+        self.connection.close()
+        for slot in filter(None, self.memory):
+            slot.close()
 
     def give(self, epoch, indices):
         """Hand out a task; there are never more pending than the worker has slots."""
         try:
-            self.connection.send((epoch, indices))
+            self.connection.send_bytes(pack_task(epoch, indices))
         except OSError:
             raise self.death() from None
-        self.pending += indices is not Mark.RESET
+        self.pending += indices is not RESET
 
     def take(self, timeout=None):
         """The answer to the oldest task. Raises TimeoutError when there is none, TensorliteError when there will be none."""
@@ -72,22 +83,17 @@ class Worker:
     def death(self):
         """The error that says how the worker ended."""
         self.process.join(GRACE)
-        code, how = self.process.exitcode, "closed its connection"
-        if code is not None and code < 0:
-            try:
-                how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
-            except ValueError:
-                how = f"was killed by signal {-code}"
-        elif code is not None:
+        code, how, why = self.process.exitcode, "closed its connection", ""
+        if code is not None:
             how = f"exited unexpectedly with code {code}"
-        return errors.TensorliteError(
-            f"DataLoader worker {self.id} (pid {self.process.pid}) {how}. "
-            + (
-                "Often memory ran out: use fewer workers or smaller batches. "
-                if code == -getattr(signal, "SIGKILL", 9)
-                else ""
+        if code is not None and code < 0:
+            names = {number.value: number.name for number in signal.Signals}
+            how = f"was killed by signal {-code} ({names.get(-code, 'unnamed')})"
+            why = (
+                "Often memory ran out: use fewer workers or smaller batches. " if names.get(-code) == "SIGKILL" else ""
             )
-            + "num_workers=0 loads in this process and shows where"
+        return errors.TensorliteError(
+            f"DataLoader worker {self.id} (pid {self.process.pid}) {how}. {why}num_workers=0 loads in this process and shows where"
         )
 
 
@@ -129,8 +135,7 @@ class Pool:
                 if process.is_alive():
                     process.kill()
             for worker in self.workers:
-                for slot in filter(None, worker.memory):
-                    slot.close()
+                worker.close()
 
 
 class WorkerIterator(LoaderIterator):
@@ -162,7 +167,7 @@ class WorkerIterator(LoaderIterator):
 
     def _rewind(self):
         for worker in self.pool.workers:
-            worker.give(self.epoch, Mark.RESET)
+            worker.give(self.epoch, RESET)
         for worker in self.pool.workers:
             while worker.pending:
                 worker.take()
