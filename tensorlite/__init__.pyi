@@ -14,6 +14,7 @@ from tensorlite import cli as cli
 from tensorlite import compat as compat
 from tensorlite import creation as creation
 from tensorlite import cuda as cuda
+from tensorlite import data as data
 from tensorlite import errors as errors
 from tensorlite import func as func
 from tensorlite import graph as graph
@@ -49,6 +50,8 @@ from tensorlite.backend.dtypes import get_default_dtype as get_default_dtype
 from tensorlite.backend.dtypes import iinfo as iinfo
 from tensorlite.backend.dtypes import promote_types as promote_types
 from tensorlite.backend.dtypes import set_default_dtype as set_default_dtype
+from tensorlite.backend.threads import get_num_threads as get_num_threads
+from tensorlite.backend.threads import set_num_threads as set_num_threads
 from tensorlite.compat import compile as compile
 from tensorlite.compat import get_float32_matmul_precision as get_float32_matmul_precision
 from tensorlite.compat import set_default_tensor_type as set_default_tensor_type
@@ -79,6 +82,7 @@ from tensorlite.creation import numel as numel
 from tensorlite.creation import result_type as result_type
 from tensorlite.creation import scalar_tensor as scalar_tensor
 from tensorlite.creation import tensor as tensor
+from tensorlite.explainer.explanation import explain as explain
 from tensorlite.func.vmap import vmap as vmap
 from tensorlite.gradcheck import gradcheck as gradcheck
 from tensorlite.gradcheck import gradgradcheck as gradgradcheck

@@ -58,6 +58,8 @@ class Node:
     buffer: Any
     grad: Any
     hooks: Any
+    def kept_versions(self) -> Tensor:
+        """For each place of `saved`: the Version of that memory, or None where nothing can change it (or no longer matters)."""
     name: Any
     @property
     def next_functions(self) -> Any:
@@ -71,6 +73,7 @@ class Node:
     def register_prehook(self, hook) -> Handle:
         """Call `hook(grad_outputs)`, a tuple, before backward goes through this node; a tuple returned replaces it."""
     retains: Any
+    version: Any
     where: Any
 
 class Handle:
@@ -85,10 +88,10 @@ class Handle:
 class Tensor:
     """An n-dimensional array that remembers how it was computed."""
 
+    _v: Any
     array: Any
     device: Device
     node: Any
-    version: Any
     @property
     def H(self) -> Any:
         """The transpose of a matrix: of real numbers the adjoint."""
@@ -1182,6 +1185,11 @@ class Tensor:
         """The variance over `dim`, divided by n - correction (1 unless given; `unbiased=False` is correction 0)."""
     def vdot(self, other) -> Tensor:
         """dot: with real numbers there is nothing to conjugate."""
+    @property
+    def version(self) -> Version:
+        """The Version of the memory, made when first asked for."""
+    @version.setter
+    def version(self, value: Any) -> None: ...
     def view(self, *shape, size=None) -> Tensor:
         """As reshape, but never a copy. view(dtype) reads the same bytes as another dtype: the last dimension shrinks or grows
         where the sizes of the dtypes differ, and no gradient passes."""
