@@ -1,4 +1,4 @@
-"""The command `tensorlite`: train, generate, gradcheck, info, graph, explain, lesson. Arguments are read here, the work is in the files beside."""
+"""The command `tensorlite` and its subcommands. Arguments are read here, the work is in the files beside."""
 
 import argparse
 import sys

@@ -136,14 +136,16 @@ def explain(target, *inputs, params=None, gradient=None, lang="en", title="", in
                     f"explain: a Tensor, or a function or Module with its inputs, is needed, not {type(target).__name__}"
                 )
             params = target if params is None and hasattr(target, "named_parameters") else params
-            before = mode.watcher
+            call, before = target, mode.watcher
             watch = mode.watcher = NamingWatch(before)
             try:
                 with enable_grad():
                     target = target(*inputs)
             finally:
                 mode.watcher = before
-            known, named = {**known, **watch.names}, {**named, **watch.constants}
+            given = names_.of_inputs(call, inputs)
+            known = {**known, **{t.node: k for k, t in given.items() if t.node is not None}, **watch.names}
+            named = {**given, **named, **watch.constants}
             if isinstance(target, tuple):  # (logits, loss)
                 target = next((t for t in reversed(target) if isinstance(t, Tensor) and t.array.size == 1), target[-1])
         elif inputs:
@@ -174,6 +176,10 @@ class _Builder:
         own = [item for item in record.items if item.kind in ("leaf", "op")]
         self.item_of = dict(zip(self.nodes, own, strict=True))
         self.node_of = {item.id: node for node, item in self.item_of.items()}
+        for node, operands in watch.operands.items() if watch is not None else ():
+            for parent, array in zip(node.parents, operands):
+                if parent in self.item_of and parent.op is None:
+                    arrays.keep(self.item_of[parent].id, array, node.device)
         self.units = Units(self.nodes, self.item_of, record, MOST, depth, expand)
 
     # ------------------------------------------------------------ variables
@@ -218,7 +224,7 @@ class _Builder:
                 elif node is self.root and "L" not in self.names.used:
                     self.name[node] = self.names.take("L")
                 else:
-                    self.name[node] = self.names.take("input") if op is None else self.names.make(op.name)
+                    self.name[node] = self.names.take("input") if op is None else self.names.make(op, self.name, node)
         self.constant_names = {}
         for item in self.items:
             if item.kind == "constant":

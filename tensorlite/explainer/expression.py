@@ -13,53 +13,11 @@ from tensorlite.ops import elementwise, extreme, functions, fused, index, join, 
 from tensorlite.tensor import Tensor
 
 ROOMS = (elementwise, functions, fused, reduce, shape, matmul, join, loss, special, extreme, index)
-FUNCTIONS = [
-    "abs",
-    "acos",
-    "asin",
-    "atan",
-    "cat",
-    "clamp",
-    "cos",
-    "cosh",
-    "cross_entropy",
-    "erf",
-    "exp",
-    "gelu",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logsumexp",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mse_loss",
-    "neg",
-    "norm",
-    "permute",
-    "prod",
-    "relu",
-    "reshape",
-    "rsqrt",
-    "sigmoid",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "sqrt",
-    "square",
-    "stack",
-    "std",
-    "sum",
-    "tan",
-    "tanh",
-    "transpose",
-    "unsqueeze",
-    "var",
-]
+FUNCTIONS = """
+    abs acos asin atan cat clamp cos cosh cross_entropy erf exp gelu log log1p log_softmax logsumexp matmul max
+    maximum mean min minimum mse_loss neg norm permute prod relu reshape rsqrt sigmoid sin sinh softmax softplus
+    sqrt square stack std sum tan tanh transpose unsqueeze var
+""".split()  # noqa: SIM905
 BINARY = {
     ast.Add: "add",
     ast.Sub: "sub",

@@ -4,6 +4,7 @@ The sizes are those page.js draws with; it gets every place from here.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tensorlite.graph.summary import number
 
@@ -61,7 +62,7 @@ def _size(variable, gradient):
     if grid is None:
         return Card(max(130.0, head), TITLE + rows * (ROW + 1) + 7)
     shown = [v for x in (variable.value, gradient) if x is not None and x.values for v in x.values]
-    cell = max(4, max(len(number(v)) for v in shown)) * CELL_TEXT + 9
+    cell = max(4, max(len(number(v, 3)) for v in shown)) * CELL_TEXT + 9
     height = TITLE + rows * (grid[0] * ROW + 6) + 6
     return Card(max(head, 2 * PAD + LABEL + grid[1] * (cell + 2)), height, (*grid, cell))
 
@@ -95,7 +96,7 @@ def arrange(variables, gradients, pills):
                 chain.append(lane)
             chain.append(cards[v.id])
             chains.append(chain)
-            for a, b in zip(chain, chain[1:]):
+            for a, b in pairwise(chain):
                 a.around.append(b)
                 b.around.append(a)
     _rows(columns)

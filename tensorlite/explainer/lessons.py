@@ -137,7 +137,10 @@ def formula(text: str, given: dict, **options) -> Explanation:
     head = [f"{n} = tl.tensor({values}{grad})" for n, values, grad in tensors]
     last = lines[-1].partition("=")[0].strip()
     leaves = {t.node: k for k, t in enumerate(given.values()) if t.node is not None}
-    line_of = lambda node: leaves[node] if node in leaves else reader.line_of.get(node, -1 - len(head)) + len(head)
+
+    def line_of(node):
+        return leaves[node] if node in leaves else reader.line_of.get(node, -1 - len(head)) + len(head)
+
     return explain(compute, params=names, code=([*head, *lines, f"{last}.backward()"], line_of), **options)
 
 

@@ -1,5 +1,6 @@
 """What things are called on the page: the user's own names for tensors, and each operation written as code."""
 
+import inspect
 import re
 import sys
 
@@ -30,6 +31,15 @@ def in_frame(frame) -> dict:
             if isinstance(value, Tensor) and not name.startswith("_"):
                 found.setdefault(name, value)
     return found
+
+
+def of_inputs(function, inputs) -> dict:
+    """name -> Tensor, of what a function (or the forward of a Module) is called with."""
+    try:
+        found = list(inspect.signature(getattr(function, "forward", function)).parameters)
+    except (TypeError, ValueError):
+        found = []
+    return {name: x for name, x in zip(found, inputs) if isinstance(x, Tensor)}
 
 
 def user_frame():
@@ -105,7 +115,7 @@ def _nested(values, shape):
 def rule_text(local: str, inputs, operands, out: str) -> str:
     """A local derivative in the names of the page: "y" of `u = x1 * w1` becomes "w1"."""
     words = {**dict(zip(inputs, operands)), "out": out, "g": "G"}
-    return re.sub(r"[A-Za-z_]\w*", lambda m: words.get(m[0], m[0]), local)
+    return re.sub(r"[A-Za-z_]\w*", lambda m: words.get(m[0], m[0]), local).replace(".T.T", "")
 
 
 def literal(value) -> str:
@@ -131,6 +141,8 @@ class Names:
                 self.used[name] = 1
                 return name
 
-    def make(self, op_name: str) -> str:
-        """A name for a result that has none: u, v, ... for small graphs' sums and products, else from the operation."""
-        return self.take(SHORT.get(op_name, op_name))
+    def make(self, op, names: dict, node) -> str:
+        """A name for a result that has none: K.T for a transpose, else from the operation."""
+        if op.name == "permute" and len(node.shape) == 2 and node.parents[0] in names:
+            return self.take(f"{names[node.parents[0]]}.T")
+        return self.take(SHORT.get(op.name, op.name))

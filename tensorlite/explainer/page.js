@@ -18,11 +18,11 @@ function sv(tag, props, text) {
   return e;
 }
 const say = (key, words) => T[key].replace(/\{(\w+)\}/g, (m, k) => words[k]);
-function num(x) {  // four significant digits, as Python's "%.4g"
+function num(x, digits = 4) {  // significant digits, as Python's "%.4g"
   if (typeof x === "string" || x === null) return x === null ? "–" : x.replace("-", "−");
   if (x === 0) return "0";
-  const size = Math.abs(x), e = size.toExponential(3).split("e"), power = +e[1];
-  let s = power < -4 || power >= 4 ? String(+e[0]) + "e" + (power < 0 ? "−" : "+") + String(Math.abs(power)).padStart(2, "0") : String(+size.toPrecision(4));
+  const size = Math.abs(x), e = size.toExponential(digits - 1).split("e"), power = +e[1];
+  let s = power < -4 || power >= digits ? String(+e[0]) + "e" + (power < 0 ? "−" : "+") + String(Math.abs(power)).padStart(2, "0") : String(+size.toPrecision(digits));
   return (x < 0 ? "−" : "") + s;
 }
 const shape = s => "(" + s.join("×") + ")";
@@ -32,13 +32,13 @@ function brief(a) {
   if (!a) return "–";
   if (!a[1]) return shape(a[0]) + (a[2] ? " " + a[2].replace("-", "−") + " … " + a[3].replace("-", "−") : "");
   if (a[1].length === 1) return num(a[1][0]);
-  return a[1].length <= 6 ? "[" + a[1].map(num).join(" ") + "]" : shape(a[0]);
+  return a[1].length <= 6 ? "[" + a[1].map(x => num(x)).join(" ") + "]" : shape(a[0]);
 }
 function matrix(a, onpoint) {
   if (!a[1] || !a[0].length || a[0][a[0].length - 1] > 8 || a[1].length > 64) return el("span", {class: "num"}, brief(a));
-  const n = a[0][a[0].length - 1], m = el("div", {class: "mx", style: `grid-template-columns:repeat(${n},auto)`});
+  const n = a[0][a[0].length - 1], wide = n > 4, m = el("div", {class: "mx" + (wide ? " small" : ""), style: `grid-template-columns:repeat(${n},auto)`});
   a[1].forEach((v, k) => {
-    const c = el("span", {}, el("i", {}, num(v)));
+    const c = el("span", {}, el("i", {}, num(v, wide ? 3 : 4)));
     if (onpoint) c.onmouseenter = c.onclick = () => onpoint(Math.floor(k / n), k % n);
     m.append(c);
   });
@@ -94,7 +94,7 @@ V.forEach((v, i) => {
       a[1].forEach((n, k) => {
         const cx = w - PAD - (cols - k % cols) * (cw + 2) + 2, cy = top + Math.floor(k / cols) * ROW;
         place.append(sv("rect", {x: cx, y: cy, width: cw, height: ROW - 2, rx: 4, class: "c" + c, "fill-opacity": (0.05 + 0.31 * Math.abs(typeof n === "number" ? n : 0) / big).toFixed(2)}),
-          sv("text", {x: cx + cw - 4, y: cy + 13, class: "cell", "text-anchor": "end"}, num(n)));
+          sv("text", {x: cx + cw - 4, y: cy + 13, class: "cell", "text-anchor": "end"}, num(n, 3)));
       });
     };
   });
@@ -152,7 +152,8 @@ function show(n, quiet) {
   const sc = $("scroll");
   if (focus.length && (sc.scrollWidth > sc.clientWidth || sc.scrollHeight > sc.clientHeight)) {
     const xs = focus.flatMap(i => [V[i][7][0], V[i][7][0] + V[i][7][2]]), ys = focus.flatMap(i => [V[i][7][1], V[i][7][1] + V[i][7][3]]);
-    sc.scrollTo({left: (Math.min(...xs) + Math.max(...xs) - sc.clientWidth) / 2, top: (Math.min(...ys) + Math.max(...ys) - sc.clientHeight) / 2});
+    const zoom = svg.clientWidth / D.w || 1, far = (Math.max(...xs) - Math.min(...xs)) * zoom > sc.clientWidth;
+    sc.scrollTo({left: far ? Math.min(...xs) * zoom - 20 : (Math.min(...xs) + Math.max(...xs)) * zoom / 2 - sc.clientWidth / 2, top: (Math.min(...ys) + Math.max(...ys)) * zoom / 2 - sc.clientHeight / 2});
   }
   side(s, st);
   code(s);
@@ -177,11 +178,11 @@ function side(s, st) {
   }
   if (kind === 1) out.push(tile("vl", T.value, name(s[1]), number(A[V[s[1]][4]])), el("p", {class: "p"}, T.p_compute));
   if (kind === 2) out.push(tile("up ct", T.grad, `∂${D.out}/∂${name(s[1])}`, number(A[s[2]])), el("p", {class: "p"}, say("p_seed", {s: name(s[1])})));
-  if (kind === 3) share(s, out, name);
+  if (kind === 3) share(s, out, name, st);
   if (kind === 4) end(out);
   box.replaceChildren(...out);
 }
-function share(s, out, name) {
+function share(s, out, name, st) {
   const [, source, target, , up, slope, full, part, before, after, rule, n, m, why, paths, curve, late, factor] = s;
   const U = A[up], S = A[slope], F = A[full] || A[part], P = A[part], t = name(target);
   const flat = [U, S, F].every(a => a && a[1] && a[1].length === 1) && rule.length < 15;
@@ -213,17 +214,17 @@ function share(s, out, name) {
   out.push(el("p", {class: "p"}, el("b", {}, T.why + " "), why));
   const acc = el("div", {class: "acc" + (n < m || late ? " wait" : "")});
   const zero = A[before] ? brief(A[before]) : "0";
-  if (P && P[1] && P[1].length <= 6) acc.append(el("div", {class: "num"}, `${t}.grad = ${zero} + `, el("b", {}, brief(P)), " = ", el("b", {}, brief(A[after]))));
+  if (P && P[1] && P[1].length <= 4) acc.append(el("div", {class: "num"}, `${t}.grad = ${zero} + `, el("b", {}, brief(P)), " = ", el("b", {}, brief(A[after]))));
   else {
     acc.append(el("div", {class: "num"}, `${t}.grad += ${T.share}`));
     if (A[before]) acc.append(matrix(A[after]));
   }
-  acc.append(el("div", {class: "p"}, late === 2 ? say("late", {t}) : late === 1 ? say("hasty", {t, n, m}) : m <= 1 ? say("one_user", {t}) : n < m ? say("waits", {t, n, m}) : say("complete", {t, m})));
+  acc.append(el("div", {class: "p"}, late === 2 ? say("late", {t}) : late === 1 ? say("hasty", {t, n, m}) : wrong && (st.count[source] ?? 1) < (V[source][5] || 1) ? say("spoiled", {t, s: name(source)}) : m <= 1 ? say("one_user", {t}) : n < m ? say("waits", {t, n, m}) : say("complete", {t, m})));
   out.push(acc);
   if (paths.length && !wrong) {
     const box = el("div", {}, el("h2", {}, T.chain));
     paths.forEach(([ids, slopes, product]) => box.append(el("div", {class: "mono sm p"}, ids.map(name).join(" → ")),
-      el("div", {class: "mono sm", style: "padding-left:1em"}, el("span", {class: "s"}, slopes.map(num).join(" × ")), " = ", el("b", {class: "g"}, num(product)))));
+      el("div", {class: "mono sm", style: "padding-left:1em"}, el("span", {class: "s"}, slopes.map(x => num(x)).join(" × ")), " = ", el("b", {class: "g"}, num(product)))));
     box.append(el("p", {class: "p sm"}, paths.length > 1 || m > 1 ? T.add_paths : T.multiply));
     out.push(box);
   }

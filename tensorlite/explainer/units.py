@@ -67,8 +67,13 @@ class Units:
             for p in n.parents:
                 if p is not None:
                     readers.setdefault(p, set()).add(key_of[n])
-        for n in self.nodes:  # a leaf that only one module reads belongs to it
-            if n.op is None and len(found := readers.get(n, ())) == 1 and isinstance(found := next(iter(found)), int):
+        for n in self.nodes:  # a parameter that only one module reads belongs to it
+            if (
+                n.op is None
+                and self.item_of[n].parameter
+                and len(found := readers.get(n, ())) == 1
+                and isinstance(found := next(iter(found)), int)
+            ):
                 key_of[n] = found
         members = {}
         for n in self.nodes:

@@ -73,6 +73,10 @@ TABLE = {
         "{n} of {m} shares, but {t} does not wait: it hands on what it has.",
         "{m} 份中的第 {n} 份，但 {t} 不等了：手上有多少就传多少。",
     ),
+    "spoiled": (
+        "{t} has this share, but it is wrong: the gradient of {s} was not complete.",
+        "{t} 得到了这一份，但它是错的：{s} 的梯度还不完整。",
+    ),
     "badge": ("{n} of {m} in", "已到 {n}/{m}"),
     "t_complete": ("complete", "完整"),
     "t_waits": ("it must wait", "还要等"),
@@ -144,8 +148,14 @@ TABLE = {
     "why_index": ("only what was read gets a gradient; the rest gets 0.", "只有被读到的元素得到梯度，其余为 0。"),
     "why_view": ("the same numbers in another shape: the gradient goes back the same way.", "同样的数换个形状：梯度原路返回。"),
     "why_cat": ("each part gets back the piece of the gradient that stands in its place.", "每一部分拿回对应位置的那一段梯度。"),
-    "why_group": ("the chain rule ran through all operations of {s}; open it to see them.", "链式法则穿过了 {s} 中的所有运算；展开即可看到。"),
-    "why_other": ("the local rule of {op} turns the gradient of {s} into that of {t}: {rule}.", "{op} 的局部规则把 {s} 的梯度变成 {t} 的梯度：{rule}。"),
+    "why_group": (
+        "the chain rule ran through all operations of {s}; open it to see them.",
+        "链式法则穿过了 {s} 中的所有运算；展开即可看到。",
+    ),
+    "why_other": (
+        "the local rule of {op} turns the gradient of {s} into that of {t}: {rule}.",
+        "{op} 的局部规则把 {s} 的梯度变成 {t} 的梯度：{rule}。",
+    ),
     "why_function": ("the slope of the curve at this point: {rule}.", "曲线在该点的斜率：{rule}。"),
 }  # fmt: skip
 

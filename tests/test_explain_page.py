@@ -1,0 +1,249 @@
+"""The explainer's page: one safe file without requests, readable without JavaScript, walked by keyboard in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import tensorlite as tl
+from tensorlite.explainer import page as page_, words
+from tensorlite.explainer.layout import arrange
+from tensorlite.explainer.lessons import LESSONS, lesson
+
+NAMESPACE = "http://www.w3.org/2000/svg"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--virtual-time-budget=20000",
+]  # fmt: skip
+
+
+def data_of(html):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
+
+
+def browser(page, tmp_path, script="", address="", flags=()):
+    """The DOM of a page after it ran, with a script added to it."""
+    program = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+    if program is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    command = [
+        program,
+        *FLAGS,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        *flags,
+        "--dump-dom",
+        file.as_uri() + address,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120).stdout
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("name", LESSONS)
+def test_one_small_file_without_requests(name, lang):
+    html = lesson(name, lang).html()
+    assert len(html.encode()) <= 100_000
+    assert set(re.findall(r"\b(?:https?|ftp|wss?|data|file):[^\s\"'`)]+", html)) == {NAMESPACE}
+    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|@import|url\(|<link|\bsrc=|import\(", html)
+    assert "{{" not in html and f'lang="{"zh-CN" if lang == "zh" else "en"}"' in html
+    assert html == lesson(name, lang).html(), "not the same bytes"
+
+
+def test_big_graphs_stay_small():
+    x = tl.rand(8, 8, dtype=tl.float64).requires_grad_()
+    y = x
+    for k in range(35):
+        y = (y * 1.01).sin() if k % 2 else y.tanh()
+    e = tl.explain(y.sum())
+    assert len(e.html().encode()) <= 100_000
+
+
+def test_the_text_stands_there_without_javascript():
+    class Text(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open, self.text, self.inside = False, [], 0
+
+        def handle_starttag(self, tag, attrs):
+            if tag == "details":
+                self.open, self.inside = "open" in dict(attrs), 1
+
+        def handle_endtag(self, tag):
+            self.inside = 0 if tag == "details" else self.inside
+
+        def handle_data(self, text):
+            if self.inside:
+                self.text.append(text)
+
+    e = lesson("neuron")
+    found = Text()
+    found.feed(e.html())
+    text = "".join(found.text)
+    assert found.open
+    for line in e.text(color=False).splitlines()[1:]:
+        assert line.strip() in text
+    assert "html:not(.js) .js-only{display:none}" in e.html()
+
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<!--",
+    "]]>",
+    '"><img src=x onerror=alert(1)>',
+    "a&b;\u2028",
+    "{{data}}",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_do_no_harm(name, tmp_path):
+    x = tl.tensor(2.0, requires_grad=True)
+    e = tl.explain(x * x, params={name: x}, title=name, intro=name)
+    html = e.html()
+    assert data_of(html)["vars"][0][0] == name[:21] + "…" or data_of(html)["vars"][0][0] == name
+    assert html.count("</script>") == 3 and html.count("<script") == 3 and "<img" not in html
+    body = html.split("</style>")[1].split('<script type="application/json"')[0]
+    assert "<!--" not in body.replace("<!doctype", "")
+
+
+def test_hostile_names_in_the_browser(tmp_path):
+    x = tl.tensor(2.0, requires_grad=True)
+    html = tl.explain(x * x, params={HOSTILE[0]: x}, title=HOSTILE[0]).html()
+    dom = browser(html, tmp_path, "document.body.dataset.ok = document.querySelectorAll('.node').length")
+    assert 'data-ok="2"' in dom
+
+
+def test_nan_and_inf():
+    x = tl.tensor([0.0, -1.0], requires_grad=True)
+    data = data_of(tl.explain(lambda: x.log().sum()).html())
+    text = json.dumps(data["arrays"])
+    assert "NaN" not in text and '"-inf"' in text and '"nan"' in text
+
+
+# ---- colours -------------------------------------------------------------------------------------------------------------
+
+
+def luminance(colour):
+    colour = colour.lstrip("#")
+    colour = "".join(c * 2 for c in colour) if len(colour) == 3 else colour
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    return sum(
+        w * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+        for w, c in zip((0.2126, 0.7152, 0.0722), parts)
+    )
+
+
+def contrast(a, b):
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def mixed(top, under, share):
+    def parts(c):
+        c = c if len(c) == 7 else "#" + "".join(x * 2 for x in c.lstrip("#"))
+        return [int(c[i : i + 2], 16) for i in (1, 3, 5)]
+
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02x}" for a, b in zip(parts(top), parts(under)))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast(theme):
+    css = (Path(page_.__file__).parent / "page.css").read_text(encoding="utf-8")
+    block = re.search(r":root\{(.*?)\}" if theme == "light" else r"\n\[data-theme=dark\]\{(--.*?)\}", css)[1]
+    c = dict(re.findall(r"--(\w+):(#\w+)", block))
+    assert theme == "light" or css.count(block) == 2, "dark by the reader's screen and by the button are not the same"
+    pairs = [(c[text], c[back]) for text in ("ink", "mut") for back in ("bg", "card")]
+    pairs += [(c[k], c["card"]) for k in ("val", "grad", "loc")] + [(c[k], c[k + "bg"]) for k in ("val", "grad", "loc")]
+    pairs += [(c["bg"], c["ink"]), (c["ink"], c["gradbg"]), (c["ink"], c["valbg"]), (c["mut"], c["gradbg"])]
+    pairs += [(c["val"], c["gradbg"])]
+    pairs += [(c["ink"], mixed(c[k], c["card"], 0.36)) for k in ("val", "grad")]  # the darkest cells of a grid
+    assert min(contrast(a, b) for a, b in pairs) >= 4.5, [(a, b, contrast(a, b)) for a, b in pairs]
+
+
+# ---- words and places -----------------------------------------------------------------------------------------------------
+
+
+def test_words():
+    for key, (en, zh) in words.TABLE.items():
+        assert en and zh and set(re.findall(r"\{\w+\}", en)) == set(re.findall(r"\{\w+\}", zh)), key
+    js = (Path(page_.__file__).parent / "page.js").read_text(encoding="utf-8")
+    used = set(re.findall(r"\bT\.(\w+)", js)) | set(re.findall(r'say\("(\w+)"', js))
+    assert used <= set(words.TABLE)
+    html = (Path(page_.__file__).parent / "page.html").read_text(encoding="utf-8")
+    assert {k for k in re.findall(r"\{\{t_(\w+)\}\}", html)} <= set(words.TABLE)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_cards_do_not_overlap(name):
+    e = lesson(name)
+    gradients = {s.target: s.after for s in e.steps if s.kind in ("share", "seed")}
+    cards, edges, width, height = arrange(e.variables, gradients, {})
+    for i, a in enumerate(cards):
+        assert a.x >= 0 and a.y >= 0 and a.x + a.w <= width and a.y + a.h <= height
+        for b in cards[:i]:
+            assert a.x + a.w <= b.x or b.x + b.w <= a.x or a.y + a.h <= b.y or b.y + b.h <= a.y
+    for edge in edges:
+        assert cards[edge.source].x + cards[edge.source].w < cards[edge.target].x
+        xs = [x for x, _ in edge.points]
+        assert xs == sorted(xs) and edge.points[0][0] == cards[edge.source].x + cards[edge.source].w
+
+
+# ---- the browser ----------------------------------------------------------------------------------------------------------
+
+WALK = """
+const said = [], key = k => document.dispatchEvent(new KeyboardEvent("keydown", {key: k, bubbles: true, cancelable: true}));
+const note = () => said.push([location.hash, document.querySelector(".t").textContent, document.getElementById("count").textContent]);
+note();
+for (let i = 0; i < steps.length - 1; i++) { key("ArrowRight"); note(); }
+key("ArrowRight"); note(); key("ArrowLeft"); note(); key("Home"); note(); key("End"); note();
+key("Home"); key(" "); said.push(document.getElementById("bp").textContent); key(" ");
+said.push([document.getElementById("side").getAttribute("aria-live"), document.getElementById("text").open]);
+document.body.dataset.said = JSON.stringify(said);
+"""
+
+
+def said(dom):
+    found = re.search(r'data-said="(.*?)"', dom, re.S)
+    assert found, dom[-2000:]
+    return json.loads(found[1].replace("&quot;", '"').replace("&amp;", "&"))
+
+
+def test_walked_by_keyboard(tmp_path):
+    e = lesson("fan-out")
+    found = said(browser(e.html(), tmp_path, WALK))
+    n = len(e.steps)
+    names = [v.name for v in e.variables]
+    titles = [t for _, t, _ in found[:n]]
+    want = [f"{names[s.source]} hands its share to {names[s.target]}" for s in e.steps if s.kind == "share"]
+    assert [t for t in titles if "hands" in t] == want
+    assert [h for h, _, _ in found[:n]] == [f"#0.{k + 1}" if k else "" for k in range(n)] or found[0][0] == "#0.1"
+    assert found[n] == found[n - 1] and found[n + 1] == found[n - 2]  # the end is the end; back
+    assert found[n + 2][1:] == found[0][1:] and found[n + 3] == found[n - 1]  # Home, End
+    assert found[n + 4] == "Pause" and found[n + 5] == ["polite", False]
+
+
+def test_the_address_keeps_the_step(tmp_path):
+    script = "document.body.dataset.said = JSON.stringify([at, wrong, document.querySelector('.acc').textContent])"
+    at, wrong, text = said(browser(lesson("why-order-matters").html(), tmp_path, script, "#1.8"))
+    assert (at, wrong) == (7, True) and "too late" in text
+    at, wrong, text = said(browser(lesson("why-order-matters").html(), tmp_path, script, "#0.8"))
+    assert (at, wrong) == (7, False) and "a.grad = 2 + 2 = 4" in text
+
+
+@pytest.mark.parametrize("name", ["attention", "rnn", "broadcast"])
+def test_every_step_draws(name, tmp_path):
+    script = """const said = []; onerror = m => said.push(m);
+    for (let i = 0; i < steps.length; i++) {
+      show(i);
+      if (/undefined|NaN|\\{\\w+\\}/.test(document.querySelector("main").textContent)) said.push(i);
+    }
+    said.push(document.documentElement.scrollWidth <= innerWidth);
+    document.body.dataset.said = JSON.stringify(said);"""
+    for width in (500, 1440):
+        flags = [f"--window-size={width},900"]
+        assert said(browser(lesson(name, "zh").html(), tmp_path, script, flags=flags)) == [True]
