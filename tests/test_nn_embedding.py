@@ -30,7 +30,7 @@ TABLES = {
 }
 BAGS = {
     "mean": {}, "sum": {"mode": "sum"}, "max": {"mode": "max"},
-    "sum, padding": {"mode": "sum", "padding_idx": 3}, "mean, padding": {"padding_idx": -3}, 
+    "sum, padding": {"mode": "sum", "padding_idx": 3}, "mean, padding": {"padding_idx": -3},
     "max, padding": {"mode": "max", "padding_idx": 3},
     "mean, norm": {"max_norm": 0.9, "norm_type": 1.0}, "all but frequency": {"padding_idx": 1, "max_norm": 1.1, "norm_type": 3.0},
 }  # fmt: skip
