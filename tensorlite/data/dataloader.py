@@ -36,7 +36,8 @@ class DataLoader(Generic[T]):
         timeout: most seconds to wait for a batch from a worker; 0: no limit.
         worker_init_fn: called in every worker with its id, after seeding.
         multiprocessing_context: "fork", "spawn", "forkserver" or a context; None: fork on Linux (unless
-            multiprocessing.set_start_method said otherwise), the system's default elsewhere.
+            multiprocessing.set_start_method said otherwise), the system's default elsewhere. A fork cannot use a GPU that
+            the program has used: "spawn" where samples are made there.
         generator: draws the order, and the seed of the workers: worker i has base_seed + i for tensorlite, random and numpy.
         prefetch_factor: batches that each worker loads ahead; 2 if None.
         persistent_workers: keep the workers (and their copies of the dataset) for the next epoch.
@@ -249,6 +250,10 @@ class LoaderIterator:
 
     def __len__(self):
         return len(self._sampler)
+
+    def _next(self):
+        """The next batch; StopIteration at the end."""
+        raise NotImplementedError
 
     def __next__(self):
         batch = self._next()

@@ -170,7 +170,7 @@ class WorkerIterator(LoaderIterator):
             worker.give(self.epoch, RESET)
         for worker in self.pool.workers:
             while worker.pending:
-                worker.take()
+                worker.take(self.timeout or None)
 
     def _give(self, worker):
         if worker not in self.ended and (indices := next(self._indices, Mark.END)) is not Mark.END:
@@ -181,6 +181,12 @@ class WorkerIterator(LoaderIterator):
         """Call something that talks to the workers; when one has died or is too late, or at Ctrl-C, end them all at once."""
         try:
             return call(*args)
+        except TimeoutError:
+            self.pool.close(grace=0)
+            raise errors.TensorliteError(
+                f"DataLoader timed out after {self.timeout} seconds: no batch came from the workers in that time. "
+                "A greater timeout (0: no limit) waits longer"
+            ) from None
         except BaseException:
             self.pool.close(grace=0)
             raise
@@ -204,13 +210,7 @@ class WorkerIterator(LoaderIterator):
         while self.turns:
             if self.pool.closed:
                 raise errors.TensorliteError("DataLoader: the workers of this iterator have been ended; make a new one")
-            try:
-                worker, answer = self._guarded(self._take)
-            except TimeoutError:
-                raise errors.TensorliteError(
-                    f"DataLoader timed out after {self.timeout} seconds: no batch came from the workers in that time. "
-                    "A greater timeout (0: no limit) waits longer"
-                ) from None
+            worker, answer = self._guarded(self._take)
             if answer is Mark.END:
                 self.ended.add(worker)
                 continue
