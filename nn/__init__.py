@@ -15,6 +15,7 @@ from tensorlite.nn import (
     functional,
     init,
     instancenorm,
+    modules,
     normalization,
     padding,
     pooling,
