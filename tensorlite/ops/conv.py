@@ -172,21 +172,21 @@ def times(sizes) -> str:
     return " x ".join(map(str, sizes))
 
 
-def places(name, x, kernel, stride, low, high, dilation):
+def places(name, input, kernel, stride, low, high, dilation):
     """How many windows fit into each spatial dimension. Raises ShapeError when not even one does."""
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    full = [n + p + q for n, p, q in zip(x.shape[2:], low, high, strict=True)]
+    full = [n + p + q for n, p, q in zip(input.shape[-len(kernel) :], low, high, strict=True)]
     if any(s > n for s, n in zip(spans, full, strict=True)):
         spread = f", spread to {times(spans)} by dilation," if max(dilation) > 1 else ""
         padded = " after padding" if any(low) or any(high) else ""
         fault = f"the kernel {times(kernel)}{spread} is larger than the input{padded}: {times(full)}"
-        raise errors.ShapeError(errors.compose(name, fault, errors.argument_table(("input",), (x,)), path()))
+        raise errors.ShapeError(errors.compose(name, fault, errors.argument_table(("input",), (input,)), path()))
     return tuple((n - s) // t + 1 for n, s, t in zip(full, spans, stride, strict=True))
 
 
-def _check(name, x, weight, bias, groups, rank, channels, features):
+def _check(name, input, weight, bias, groups, rank, channels, features):
     """The faults that a convolution and its transpose share; channels and features: what weight and groups make of them."""
-    inputs = (x, weight, bias)
+    inputs, given = (input, weight, bias), input.shape[-rank - 1]
 
     def fault(kind, text):
         table = errors.argument_table(("input", "weight", "bias"), [v for v in inputs if v is not None])
@@ -195,14 +195,14 @@ def _check(name, x, weight, bias, groups, rank, channels, features):
     for what, v in zip(("input", "weight", "bias"), inputs, strict=True):
         if v is not None and not v.dtype.category:
             raise fault(errors.DTypeError, f"{what} must hold numbers, not bools; use x.float()")
-        if v is not None and v.array.dtype != x.array.dtype:
-            text = f"input is {x.dtype.name}, {what} {v.dtype.name}; convert one, e.g. x.to(tl.{v.dtype.name})"
+        if v is not None and v.array.dtype != input.array.dtype:
+            text = f"input is {input.dtype.name}, {what} {v.dtype.name}; convert one, e.g. x.to(tl.{v.dtype.name})"
             raise fault(errors.DTypeError, text)
     if weight.shape[0] % groups:
         raise fault(errors.ShapeError, f"groups={groups} does not divide the {weight.shape[0]} channels of weight")
-    if x.shape[1] != channels:
+    if given != channels:
         apart = f" with groups={groups}" if groups > 1 else ""
-        text = f"input has {x.shape[1]} channels, weight {tuple(weight.shape)}{apart} expects {channels}"
+        text = f"input has {given} channels, weight {tuple(weight.shape)}{apart} expects {channels}"
         raise fault(errors.ShapeError, text)
     if bias is not None and tuple(bias.shape) != (features,):
         raise fault(errors.ShapeError, f"bias must have shape ({features},), one number for each output channel")
@@ -228,7 +228,7 @@ def _common(name, rank, input, weight, bias, stride, dilation, groups):
 
 def _conv(name, rank, input, weight, bias, stride, padding, dilation, groups):
     x, many, stride, dilation = _common(name, rank, input, weight, bias, stride, dilation, groups)
-    _check(name, x, weight, bias, groups, rank, weight.shape[1] * groups, weight.shape[0])
+    _check(name, input, weight, bias, groups, rank, weight.shape[1] * groups, weight.shape[0])
     kernel = tuple(weight.shape[2:])
     if padding == "same":
         if max(stride) > 1:
@@ -244,7 +244,7 @@ def _conv(name, rank, input, weight, bias, stride, padding, dilation, groups):
         low = high = (0,) * rank
     else:
         low = high = per_axis(name, "padding", padding, rank)
-    out = places(name, x, kernel, stride, low, high, dilation)
+    out = places(name, input, kernel, stride, low, high, dilation)
     y = Conv.apply(x, weight, bias, stride=stride, low=low, dilation=dilation, groups=int(groups), count=out)
     return y if many else y.squeeze(0)
 
@@ -283,7 +283,7 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) 
 
 def _transpose(name, rank, input, weight, bias, stride, padding, output_padding, groups, dilation):
     x, many, stride, dilation = _common(name, rank, input, weight, bias, stride, dilation, groups)
-    _check(name, x, weight, bias, groups, rank, weight.shape[0], weight.shape[1] * groups)
+    _check(name, input, weight, bias, groups, rank, weight.shape[0], weight.shape[1] * groups)
     low, more = per_axis(name, "padding", padding, rank), per_axis(name, "output_padding", output_padding, rank)
     if any(m >= max(s, d) for m, s, d in zip(more, stride, dilation, strict=True)):
         raise errors.ArgumentError(
@@ -296,7 +296,7 @@ def _transpose(name, rank, input, weight, bias, stride, padding, output_padding,
     )
     if min(size) < 1 or 0 in x.shape[2:]:
         fault = f"nothing is left of the output: {times(size)}; use less padding or a larger input"
-        table = errors.argument_table(("input", "weight"), (x, weight))
+        table = errors.argument_table(("input", "weight"), (input, weight))
         raise errors.ShapeError(errors.compose(name, fault, table, path()))
     y = ConvTranspose.apply(x, weight, bias, stride=stride, low=low, dilation=dilation, groups=int(groups), size=size)
     return y if many else y.squeeze(0)
@@ -338,7 +338,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
         per_axis("unfold", "dilation", dilation, 2, 1),
     )
     low, stride = per_axis("unfold", "padding", padding, 2), per_axis("unfold", "stride", stride, 2, 1)
-    out = places("unfold", x, kernel, stride, low, low, dilation)
+    out = places("unfold", input, kernel, stride, low, low, dilation)
     y = Im2col.apply(x, kernel=kernel, stride=stride, low=low, dilation=dilation, count=out)
     return y if many else y.squeeze(0)
 

@@ -109,10 +109,10 @@ def adaptive_rows(size, out):
     return tuple(tuple(range(i * size // out, -(-(i + 1) * size // out))) for i in range(out))
 
 
-def _windows(name, x, kernel, stride, padding, dilation, ceil_mode):
+def _windows(name, input, kernel, stride, padding, dilation, ceil_mode):
     """How many windows each dimension has. With ceil_mode one more may hang over the end, if it begins inside."""
     out = []
-    for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True):
+    for n, k, s, p, d in zip(input.shape[-len(kernel) :], kernel, stride, padding, dilation, strict=True):
         free = n + 2 * p - d * (k - 1) - 1
         count = (-(-free // s) if ceil_mode else free // s) + 1
         if ceil_mode and (count - 1) * s >= n + p:
@@ -120,9 +120,9 @@ def _windows(name, x, kernel, stride, padding, dilation, ceil_mode):
         out.append(count)
     if min(out) < 1:
         spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-        full = [n + 2 * p for n, p in zip(x.shape[2:], padding, strict=True)]
+        full = [n + 2 * p for n, p in zip(input.shape[-len(kernel) :], padding, strict=True)]
         fault = f"the window {times(spans)} is larger than the input{' after padding' if any(padding) else ''}: {times(full)}"
-        raise errors.ShapeError(errors.compose(name, fault, errors.argument_table(("input",), (x,)), path()))
+        raise errors.ShapeError(errors.compose(name, fault, errors.argument_table(("input",), (input,)), path()))
     return tuple(out)
 
 
@@ -141,7 +141,7 @@ def _geometry(name, rank, input, kernel_size, stride, padding, dilation):
 # ---------------------------------------------------------------- maxima
 def _max_pool(name, rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     x, many, kernel, stride, padding, dilation = _geometry(name, rank, input, kernel_size, stride, padding, dilation)
-    out = _windows(name, x, kernel, stride, padding, dilation, ceil_mode)
+    out = _windows(name, input, kernel, stride, padding, dilation, ceil_mode)
     rows = tuple(_seen(*each) for each in zip(x.shape[2:], out, kernel, stride, padding, dilation, strict=True))
     if any(not r for axis in rows for r in axis):
         raise errors.ShapeError(
@@ -324,7 +324,7 @@ def _avg_pool(name, rank, input, kernel_size, stride, padding, ceil_mode, count_
     _need_float(name, input)
     if divisor == 0:
         raise errors.ArgumentError(f"{name}: divisor_override must not be 0")
-    out = _windows(name, x, kernel, stride, padding, ones, ceil_mode)
+    out = _windows(name, input, kernel, stride, padding, ones, ceil_mode)
     sizes = zip(x.shape[2:], out, kernel, stride, padding, strict=True)
     y = resampled(x, [_means(*each, bool(count_include_pad), divisor is not None) for each in sizes], many)
     return y if divisor is None else y / divisor
