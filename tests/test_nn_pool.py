@@ -50,6 +50,8 @@ CASES = {
     "adaptive mean 1d": (lambda n: n.AdaptiveAvgPool1d(3), (2, 3, 8)),
     "adaptive mean 2d": (lambda n: n.AdaptiveAvgPool2d((None, 4)), (2, 3, 5, 6)),
     "adaptive mean 2d square": (lambda n: n.AdaptiveAvgPool2d(3), (3, 5, 7)),
+    "adaptive mean 2d of all": (lambda n: n.AdaptiveAvgPool2d(1), (2, 3, 5, 6)),
+    "adaptive mean 1d of one sample": (lambda n: n.AdaptiveAvgPool1d(1), (3, 5)),
     "adaptive mean 3d": (lambda n: n.AdaptiveAvgPool3d((1, 2, 3)), (2, 2, 3, 5, 4)),
     "adaptive max 1d": (lambda n: n.AdaptiveMaxPool1d(3), (2, 3, 8)),
     "adaptive max 2d": (lambda n: n.AdaptiveMaxPool2d((3, None), return_indices=True), (2, 3, 5, 6)),

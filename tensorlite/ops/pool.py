@@ -10,6 +10,7 @@ import itertools
 from tensorlite import errors
 from tensorlite.op import Op
 from tensorlite.ops.conv import batched, per_axis, times
+from tensorlite.ops.reduce import mean
 from tensorlite.tensor import here, path
 
 __all__ = [
@@ -370,6 +371,9 @@ def adaptive_means(size, out):
 def _adaptive_avg(name, rank, input, output_size):
     x, many, rows = _adaptive(name, rank, input, output_size)
     _need_float(name, input)
+    if all(len(r) == 1 for r in rows):  # one window: the mean of all
+        y = mean(x, tuple(range(2, x.ndim)), keepdim=True)
+        return y if many else y.squeeze(0)
     return resampled(x, [adaptive_means(n, len(r)) for n, r in zip(x.shape[2:], rows, strict=True)], many)
 
 
