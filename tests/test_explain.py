@@ -288,9 +288,11 @@ def test_larger_graphs_step_by_modules():
     loss = model(x)
     loss.backward()
     assert e.gradients["x"].values == pytest.approx(x.grad.reshape(-1).tolist(), rel=1e-12)
-    for s in e.steps:
-        if s.kind == "share":
-            assert s.arrived <= s.uses
+    shares = [s for s in e.steps if s.kind == "share"]
+    for k, s in enumerate(shares):
+        assert s.arrived <= s.uses
+        complete = [x.after for x in shares[:k] if x.target == s.source]
+        assert s.upstream == (complete[-1] if complete else e.steps[len(e.steps) - len(shares) - 2].after)
     opened = tl.explain(model, x, depth=1, expand="blocks.3")
     assert "blocks.3.a" in {v.name for v in opened.variables} and "blocks.2" in {v.name for v in opened.variables}
     assert opened.gradients["x"].values == pytest.approx(x.grad.reshape(-1).tolist(), rel=1e-12)

@@ -330,7 +330,7 @@ class _Builder:
                     source=s,
                     target=t,
                     operand=e.operand,
-                    upstream=numbers(e.upstream, device),
+                    upstream=numbers(totals.get(source.last, self.seed) if source.group else e.upstream, device),
                     share=numbers(share, device),
                     before=numbers(before, device),
                     after=numbers(after, device),
@@ -351,7 +351,9 @@ class _Builder:
         local = item.local[i] if i < len(item.local) else item.local[0] if item.local else ""
         rule = names_.rule_text(local, item.operands, self._operands(node), self.name[node])
         slope = steps_.slope_of(node, i)
-        if op.name == "matmul" and "@" in rule:  # "@ W.T", "X.T @"
+        if op.name == "linear" and i == 0:
+            rule = f"G @ {self._operands(node)[1]}"
+        elif op.name == "matmul" and "@" in rule:  # "@ W.T", "X.T @"
             rule = f"G {rule}" if rule.startswith("@") else f"{rule} G"
         elif slope is not None:
             rule = rule.partition(", ")[0]

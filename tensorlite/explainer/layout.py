@@ -14,7 +14,7 @@ PAD, ROW, TITLE, LABEL = (
     27,
     46,
 )  # inside a card: margin, a row of numbers, the headline, the words value and grad
-CELL_TEXT, NAME_TEXT, CODE_TEXT = 7.0, 9.7, 7.3  # the width of a character
+CELL_TEXT, NAME_TEXT, CODE_TEXT, NUMBER_TEXT = 7.0, 9.7, 7.3, 8.5  # the width of a character
 GAP_X, GAP_Y, MARGIN = 46, 22, 14
 MOST_CODE = 26
 MOST_SIDE = 8  # rows and columns of a grid of numbers
@@ -54,13 +54,22 @@ def grid_of(x):
     return (rows, columns) if rows <= MOST_SIDE and columns <= MOST_SIDE else None
 
 
+def range_text(x) -> str:
+    """A large tensor on a card: its least and greatest number."""
+    if x is None or (x.values is not None and not x.shape):
+        return ""
+    low, high = (min(x.values), max(x.values)) if x.values else (x.low, x.high)
+    return f"{number(low, 3)} … {number(high, 3)}"
+
+
 def _size(variable, gradient):
     code = variable.code if len(variable.code) <= MOST_CODE else variable.code[: MOST_CODE - 1] + "…"
     head = 2 * PAD + 6 + NAME_TEXT * len(variable.name[:22]) + 14 + CODE_TEXT * max(len(code), 7)
     grid = grid_of(variable.value or gradient)
     rows = 2 if variable.uses or gradient is not None else 1
     if grid is None:
-        return Card(max(130.0, head), TITLE + rows * (ROW + 1) + 7)
+        wide = max(len(range_text(x)) for x in (variable.value, gradient))
+        return Card(max(130.0, head, 2 * PAD + LABEL + NUMBER_TEXT * wide), TITLE + rows * (ROW + 1) + 7)
     shown = [v for x in (variable.value, gradient) if x is not None and x.values for v in x.values]
     cell = max(4, max(len(number(v, 3)) for v in shown)) * CELL_TEXT + 9
     height = TITLE + rows * (grid[0] * ROW + 6) + 6

@@ -34,6 +34,10 @@ function brief(a) {
   if (a[1].length === 1) return num(a[1][0]);
   return a[1].length <= 6 ? "[" + a[1].map(x => num(x)).join(" ") + "]" : shape(a[0]);
 }
+function span(a) {  // a large tensor on a card
+  const [low, high] = a[1] ? [Math.min(...a[1]), Math.max(...a[1])].map(x => num(x, 3)) : [a[2], a[3]].map(x => x.replace("-", "−"));
+  return low + " … " + high;
+}
 function matrix(a, onpoint) {
   if (!a[1] || !a[0].length || a[0][a[0].length - 1] > 8 || a[1].length > 64) return el("span", {class: "num"}, brief(a));
   const n = a[0][a[0].length - 1], wide = n > 4, m = el("div", {class: "mx" + (wide ? " small" : ""), style: `grid-template-columns:repeat(${n},auto)`});
@@ -87,7 +91,7 @@ V.forEach((v, i) => {
     card.shown[key] = a => {
       place.replaceChildren();
       if (!grid || !a || !a[1]) {
-        place.append(sv("text", {x: w - PAD, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: (c + c) + "", "text-anchor": "end"}, brief(a)));
+        place.append(sv("text", {x: w - PAD, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: c + c, "text-anchor": "end"}, a && a[0].length && (!a[1] || a[1].length > 1) ? span(a) : brief(a)));
         return;
       }
       const big = Math.max(...a[1].map(n => typeof n === "number" ? Math.abs(n) : 0)) || 1, [, cols, cw] = grid;
@@ -191,19 +195,17 @@ function share(s, out, name, st) {
   const text = `∂${name(source)}/∂${t} = ${rule}`;
   let share = tile("ct", T.share, A[full] ? say("same_shape", {s: name(source)}) : say("for", {t}), number(F));
   if (factor) {
-    const other = A[factor[0]], r = other[0][0], c = other[0][1], turned = [[c, r], []];
-    for (let j = 0; j < c; j++) for (let i = 0; i < r; i++) turned[1].push(other[1][i * c + j]);
-    const W = matrix(turned), G = matrix(U), left = factor[1] ? W : G, right = factor[1] ? G : W, lc = factor[1] ? r : U[0][1], rc = factor[1] ? U[0][1] : r;
+    const [lp, ltext, rp, rtext, gleft] = factor, L = A[lp], R = A[rp], left = matrix(L), right = matrix(R);
     const light = (i, j) => {
-      [...left.children].forEach((e, k) => e.classList.toggle("hit", Math.floor(k / lc) === i));
-      [...right.children].forEach((e, k) => e.classList.toggle("hit", k % rc === j));
+      [...left.children].forEach((e, k) => e.classList.toggle("hit", Math.floor(k / L[0][1]) === i));
+      [...right.children].forEach((e, k) => e.classList.toggle("hit", k % R[0][1] === j));
     };
-    const wt = tile("lo", T.rule, `${factor[2]}.T ${shape([c, r])}`, W), gt = tile("up", T.upstream, `G = ∂${D.out}/∂${name(source)} ${shape(U[0])}`, G);
+    const one = (g, text, a, m) => tile(g ? "up" : "lo", g ? T.upstream : T.rule, `${text} ${shape(a[0])}`, m);
     share = tile("ct", T.share, `${rule} ${shape(P[0])}`, matrix(P, light));
-    eq.append(factor[1] ? wt : gt, el("div", {class: "o"}, "@"), factor[1] ? gt : wt, el("div", {class: "o"}, "="), share);
+    eq.append(one(gleft, ltext, L, left), el("div", {class: "o"}, "@"), one(!gleft, rtext, R, right), el("div", {class: "o"}, "="), share);
     out.push(eq, el("p", {class: "p sm"}, T.hover));
   } else {
-    const lo = S ? tile("lo", T.slope, same(S) && rule === num(S[1][0]) ? `∂${name(source)}/∂${t}` : text, same(S) ? el("span", {class: "num"}, num(S[1][0])) : number(S)) : tile("lo", T.rule, rule, null);
+    const lo = S ? tile("lo", T.slope, same(S) && rule === num(S[1][0]) ? `∂${name(source)}/∂${t}` : text, same(S) ? el("span", {class: "num"}, num(S[1][0])) : number(S)) : tile("lo", T.rule, rule || "⋯", null);
     eq.append(uptile, el("div", {class: "o"}, S ? "×" : "→"), lo, el("div", {class: "o"}, "="), share);
     out.push(eq);
   }

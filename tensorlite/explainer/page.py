@@ -110,7 +110,7 @@ class _Data:
             if same:
                 text = f"×{number(s.slope.values[0], 3)}".replace("-", "−")
             else:
-                text = f"×{s.rule}" if s.slope is not None else s.rule
+                text = f"×{s.rule}" if s.slope is not None else s.rule.partition(", ")[0]
             found[(*key, n)] = text if len(text) <= 14 else text[:13] + "…"
         return found
 
@@ -187,10 +187,23 @@ class _Data:
         ]
 
     def factor(self, s):
-        """For a product of matrices: [the other factor, whether it stands on the left]."""
-        source = self.e.variables[s.source]
-        if source.op != "matmul" or s.share is None or len(s.share.shape) != 2 or len(source.inputs) != 2:
+        """For a product of two matrices: [left, its text, right, its text, whether the left one is the upstream gradient]."""
+        source, g = self.e.variables[s.source], s.upstream
+        if source.op not in ("matmul", "linear") or s.operand > 1 or len(source.inputs) < 2 or source.kind == "group":
             return 0
         other = self.e.variables[source.inputs[1 - s.operand]]
-        known = other.value is not None and other.value.values is not None and len(other.shape) == 2
-        return [self.put(other.value), s.operand, other.name] if known and grid_of(other.value) else 0
+        if not all(x is not None and x.values and len(x.shape) == 2 and grid_of(x) for x in (other.value, g, s.share)):
+            return 0
+        w, name = other.value, other.name
+        if source.op == "linear":  # y = x @ W.T
+            parts = (g, "G", w, name, 1) if s.operand == 0 else (turned(g), "G.T", w, name, 1)
+        else:
+            parts = (g, "G", turned(w), f"{name}.T", 1) if s.operand == 0 else (turned(w), f"{name}.T", g, "G", 0)
+        left, left_text, right, right_text, first = parts
+        return [self.put(left), left_text, self.put(right), right_text, first]
+
+
+def turned(x):
+    """A matrix with rows and columns exchanged."""
+    rows, columns = x.shape
+    return type(x)((columns, rows), tuple(x.values[i * columns + j] for j in range(columns) for i in range(rows)))
