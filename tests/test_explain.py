@@ -180,7 +180,10 @@ def test_names_are_the_users():
     e = tl.explain(out)
     assert [v.name for v in e.variables] == ["x1", "w1", "u", "out"]
     assert e.variables[2].code == "x1 * w1" and e.variables[3].code == "u.tanh()"
-    assert e.code[-1] == "out.backward()" and e.code[0] == "x1 = tl.tensor(2.0, requires_grad=True)"
+    assert (
+        e.code[0].startswith("x1, w1 = tl.tensor(2.0, requires_grad=True)") and e.code[e.ask] == "e = tl.explain(out)"
+    )
+    assert [e.code[v.line] for v in e.variables[2:]] == ["u = x1 * w1", "out = u.tanh()"]
     assert [s.rule for s in e.steps if s.kind == "share"] == ["1 - out^2", "w1", "x1"]
 
     def net(x):
@@ -193,6 +196,24 @@ def test_names_are_the_users():
     model = tl.nn.Sequential(tl.nn.Linear(2, 3), tl.nn.Tanh(), tl.nn.Linear(3, 1))
     names = [v.name for v in tl.explain(model, tl.ones(1, 2)).variables]
     assert {"0.weight", "0.bias", "2.weight", "2.bias"} <= set(names)
+
+
+def test_code_of_a_function_and_without_source():
+    x = tl.tensor(2.0, requires_grad=True)
+
+    def net(x):
+        h = (x * 3.0).tanh()
+        return h.exp()
+
+    e = tl.explain(net, x)
+    assert {v.name: e.code[v.line].strip() for v in e.variables if v.kind == "op"} == {
+        "mul": "h = (x * 3.0).tanh()",
+        "h": "h = (x * 3.0).tanh()",
+        "L": "return h.exp()",
+    }
+    space = {"tl": tl}
+    exec("x = tl.tensor(2.0, requires_grad=True)\ne = tl.explain((x * x).exp())", space)
+    assert space["e"].code == ["x = tl.tensor(2.0, requires_grad=True)", "mul = x * x", "L = mul.exp()", "L.backward()"]
 
 
 def test_text():

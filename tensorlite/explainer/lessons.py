@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.creation import tensor
-from tensorlite.explainer.explanation import Explanation, explain
+from tensorlite.explainer.builder import explain
+from tensorlite.explainer.explanation import Explanation
 from tensorlite.explainer.expression import Reader
 from tensorlite.modes import enable_grad
 from tensorlite.tensor import Tensor
@@ -132,7 +133,7 @@ def formula(text: str, given: dict, **options) -> Explanation:
 
     lines = text.splitlines()
     if len(lines) == 1:
-        return explain(compute, params=names, **options)
+        return explain(compute, params=names, code=(), **options)
     tensors = [(n, t.tolist(), ", requires_grad=True" if t.requires_grad else "") for n, t in given.items()]
     head = [f"{n} = tl.tensor({values}{grad})" for n, values, grad in tensors]
     last = lines[-1].partition("=")[0].strip()
@@ -141,7 +142,7 @@ def formula(text: str, given: dict, **options) -> Explanation:
     def line_of(node):
         return leaves[node] if node in leaves else reader.line_of.get(node, -1 - len(head)) + len(head)
 
-    return explain(compute, params=names, code=([*head, *lines, f"{last}.backward()"], line_of), **options)
+    return explain(compute, params=names, code=([*head, *lines, f"{last}.backward()"], line_of, None), **options)
 
 
 def _lists(v):

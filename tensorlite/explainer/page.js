@@ -282,10 +282,9 @@ function end(out) {
   }
 }
 function code(s) {
-  const line = s[0] === 1 ? V[s[1]][6] : s[0] >= 2 ? D.code.length - 1 : -1;
-  [...$("code").children].forEach((e, i) => e.className = i === line || s[0] === 0 && i < first && !V.some(v => v[6] === i && v[1] !== "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
+  const line = s[0] === 1 ? V[s[1]][6] : s[0] >= 2 ? D.ask : -1;
+  [...$("code").children].forEach((e, i) => e.className = i === line || s[0] === 0 && V.some(v => v[6] === i && v[1] === "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
 }
-const first = Math.min(...V.filter(v => v[1] !== "input" && v[6] >= 0).map(v => v[6]), D.code.length);
 function table(s, st) {
   const from = steps.find(q => q[0] === 2)[1];
   const body = V.map((v, i) => [v, i]).reverse().filter(([v, i]) => v[5] || i === from).map(([v, i]) =>

@@ -133,6 +133,7 @@ class _Data:
             "steps": [self.step(s) for s in e.steps],
             "wrong": [self.step(s) for s in e.wrong],
             "code": e.code,
+            "ask": e.ask,
             "nudges": [[k.name, list(k.place), short(k.grad), short(k.predicted), short(k.measured)] for k in e.nudges],
             "descent": [short(v) for v in (e.descent.lr, e.descent.before, e.descent.after)] if e.descent else None,
             "lg": words.table(e.lang)["legend_grad"].format(out=e.variables[seed.source].name),
