@@ -216,6 +216,19 @@ def test_code_of_a_function_and_without_source():
     assert space["e"].code == ["x = tl.tensor(2.0, requires_grad=True)", "mul = x * x", "L = mul.exp()", "L.backward()"]
 
 
+def test_operands_that_were_not_kept_are_found():
+    x, w = tl.tensor([[1.0, 2.0], [3.0, -1.0]], dtype=tl.float64), t(2)
+    y = tl.tensor([1.0, 0.5], dtype=tl.float64)
+    p = (x @ w + 2.0) ** 2
+    loss = ((p - y) ** 2).mean()
+    e = tl.explain(loss)
+    code = {v.name: v.code for v in e.variables}
+    assert code["sub"] == "p - y" and {k.name for k in e.nudges} == {"w"} and e.descent
+    assert e.nudges[0].predicted == pytest.approx(e.nudges[0].measured, rel=0.2)
+    y[0] = 7.0  # is not what it was, so it is not taken for it
+    assert {v.name: v.code for v in tl.explain(loss).variables}["sub"] == "p - constant"
+
+
 def test_text():
     e = lesson("neuron")
     lines = e.text(color=False).splitlines()

@@ -4,7 +4,7 @@ import sys
 
 from tensorlite import errors, random as random_
 from tensorlite.autograd import _root, reachable
-from tensorlite.explainer import names as names_, steps as steps_
+from tensorlite.explainer import missing, names as names_, steps as steps_
 from tensorlite.explainer.explanation import Descent, Explanation, Nudge
 from tensorlite.explainer.names import Names, NamingWatch
 from tensorlite.explainer.replay import Replay
@@ -103,6 +103,7 @@ class Builder:
             for parent, array in zip(node.parents, operands):
                 if parent in self.item_of and parent.op is None:
                     arrays.keep(self.item_of[parent].id, array, node.device)
+        missing.fill(self.nodes, self.item_of, arrays, named)
         self.units = Units(self.nodes, self.item_of, record, MOST, depth, expand)
 
     # ------------------------------------------------------------ variables
