@@ -142,6 +142,12 @@ def test_statistics_that_move_between_forward_and_backward(device):
     np.testing.assert_allclose(host(x.grad), (1 + 1e-5) ** -0.5, rtol=1e-6)
 
 
+def test_the_picture_shows_batch_norm_with_its_weights_only():
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    source = tl.draw_graph(net(tl.ones(4, 3, requires_grad=True)).sum()).source
+    assert "BatchNorm1d" in source and "constant" not in source
+
+
 def test_reset(device):
     layer = nn.BatchNorm1d(2)
     layer(tl.tensor(normal(5, 2), dtype=tl.float32))

@@ -154,7 +154,7 @@ class _Tracer:
             operand = node.device.backend.python_number(operand)
             if isinstance(operand, NUMBERS):
                 literals[k] = f"{operand:.6g}" if isinstance(operand, float) else str(operand)
-            elif hasattr(operand, "dtype"):
+            elif hasattr(operand, "dtype") and k not in getattr(op, "unseen", ()):
                 inputs[-1] = self.constant(operand, node.device)
             elif not known:
                 literals[k] = "constant"
