@@ -19,6 +19,8 @@ from tensorlite.nn import (
     normalization,
     padding,
     pooling,
+    rnn,
+    rnn_cells,
     sparse,
     upsampling,
     utils,
@@ -39,6 +41,8 @@ from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import Buffer, Parameter
 from tensorlite.nn.pooling import *
+from tensorlite.nn.rnn import *
+from tensorlite.nn.rnn_cells import *
 from tensorlite.nn.sparse import *
 from tensorlite.nn.upsampling import *
 
@@ -75,5 +79,7 @@ __all__ += instancenorm.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += rnn.__all__
+__all__ += rnn_cells.__all__
 __all__ += sparse.__all__
 __all__ += upsampling.__all__

@@ -1,6 +1,8 @@
-"""Helpers around parameters and modules, as in torch.nn.utils: gradient clipping, vectors of parameters."""
+"""Helpers around parameters and modules, as in torch.nn.utils: gradient clipping, parameters as a vector,
+sequences of different lengths (`rnn`)."""
 
+from tensorlite.nn.utils import rnn
 from tensorlite.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
 from tensorlite.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]

@@ -4,6 +4,7 @@ from tensorlite import errors
 from tensorlite.creation import tensor
 from tensorlite.gradcheck import GradcheckError, directional_check
 from tensorlite.op import Elementwise, registry
+from tensorlite.ops.join import cat
 from tensorlite.random import Generator, randn
 
 _POSITIVE = {
@@ -25,6 +26,7 @@ def _calls(device):
     mask = tensor([[True, False, True, True], [False, True, True, False], [True, True, False, True]], device=device)
     norm = {"shape": (4,), "eps": 1e-5}
     attention = {"causal": True, "scale": 0.5, "dropout_p": 0.0, "seed": 0, "offset": 0}
+    walk = {"sizes": (3, 2), "reverse": False}
     over = {"dim": (1,), "keepdim": False}
     conv = {"stride": (2,), "low": (1,), "dilation": (1,), "groups": 2}
     window = {"kernel": (2,), "stride": (2,), "low": (1,), "dilation": (2,)}
@@ -119,6 +121,9 @@ def _calls(device):
         "dropout": ([x], lambda op, a: op.apply(a, p=0.4, seed=1, offset=1)),
         "cross_entropy": ([x], lambda op, a: op.apply(
             a, tensor([1, -100, 3], device=device), None, ignore_index=-100, smoothing=0.1, reduction="mean")),
+        "rnn_steps": ([(5, 2), (3, 2), (2, 2)], lambda op, *a: cat(op.apply(*a, relu=False, **walk))),
+        "lstm_steps": ([(5, 8), (3, 2), (3, 2), (8, 2), (2, 2)], lambda op, *a: cat(op.apply(*a, **walk))),
+        "gru_steps": ([(5, 6), (3, 2), (6, 2), (6,)], lambda op, *a: cat(op.apply(*a, **walk))),
         "attention": ([(2, 3, 4), (2, 3, 4), (2, 3, 5)], lambda op, q, k, v: op.apply(q, k, v, None, **attention)),
     }  # fmt: skip
 

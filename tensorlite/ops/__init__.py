@@ -24,6 +24,7 @@ from tensorlite.ops import (
     pool,
     products,
     rearrange,
+    recurrent,
     reduce,
     resize,
     scan,
@@ -39,6 +40,6 @@ from tensorlite.ops import (
 __all__ = [
     "attention", "batchnorm", "compare", "conv", "convert", "decompositions", "einsum", "elementwise", "extreme",
     "functions", "fused", "index", "join", "linalg", "loss", "matmul", "matrix_functions", "norms", "pad", "pieces",
-    "pool", "products", "rearrange", "reduce", "resize", "scan", "select", "shape", "sort", "special", "statistics",
+    "pool", "products", "rearrange", "recurrent", "reduce", "resize", "scan", "select", "shape", "sort", "special", "statistics",
     "steps", "views",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from samples import (
     linalg,
     moving,
     pool,
+    recurrent,
     reduce,
     scan,
     shape,
@@ -36,4 +37,5 @@ RECORDS = [
     *conv.RECORDS,
     *channels.RECORDS,
     *pool.RECORDS,
+    *recurrent.RECORDS,
 ]
