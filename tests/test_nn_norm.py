@@ -115,6 +115,31 @@ def test_the_fast_kernels_are_the_plain_ones(shape, dtype):
                     np.testing.assert_allclose(p, q, rtol=10 * rtol, atol=rtol * np.abs(q).max())
 
 
+@pytest.mark.parametrize("shape", [(7, 6), (600, 4, 3), (4, 6, 1000), (3, 4, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", [tl.float32, tl.float64])
+def test_the_fast_kernels_of_group_norm_are_the_plain_ones(shape, dtype):
+    from tensorlite.backend.channels import ChannelKernels
+
+    backend, groups = tl.device("cpu").backend, 2
+    x, g = (tl.tensor(normal(*shape, seed=s) * 3 + 20, dtype=dtype, device="cpu").array for s in (1, 2))
+    w, b = (tl.tensor(normal(shape[1], seed=s), dtype=dtype, device="cpu").array for s in (3, 4))
+    rtol = 1e-4 if dtype is tl.float32 else 1e-11
+    for weight, bias in ((w, b), (None, b), (w, None)):
+        wide = [None if v is None else v.astype("f8") for v in (g, x, weight, bias)]
+        got = backend.group_norm(x, weight, bias, groups, 1e-5)
+        want = ChannelKernels.group_norm(backend, *wide[1:], groups, 1e-5)
+        for p, q in zip(got, want, strict=True):
+            np.testing.assert_allclose(p, q, rtol=rtol, atol=rtol)
+            assert p.dtype == x.dtype
+        for needs in ((1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+            found = backend.group_norm_backward(g, x, weight, *got[1:], groups, needs)
+            sure = ChannelKernels.group_norm_backward(backend, *wide[:3], *want[1:], groups, needs)
+            for p, q in zip(found, sure, strict=True):
+                assert (p is None) == (q is None)
+                if p is not None:
+                    np.testing.assert_allclose(p, q, rtol=10 * rtol, atol=rtol * np.abs(q).max())
+
+
 def test_a_channel_far_from_zero_keeps_its_digits(device):
     """Mean 1000 and deviation 0.01 in float32: x * scale + shift would lose all."""
     x = tl.tensor(1000 + 0.01 * normal(64, 2, 8), dtype=tl.float32)

@@ -3,9 +3,8 @@ operations of the engine (ops/fused.py)."""
 
 from tensorlite import errors
 from tensorlite.modes import no_grad
-from tensorlite.ops.batchnorm import BatchMoments, BatchNorm
+from tensorlite.ops.batchnorm import BatchMoments, BatchNorm, GroupNorm
 from tensorlite.ops.convert import cast
-from tensorlite.ops.fused import LayerNorm
 from tensorlite.ops.pad import pad
 from tensorlite.ops.pool import avg_pool2d
 from tensorlite.tensor import Tensor, path
@@ -40,13 +39,6 @@ def _per_channel(x):
     return x.numel() // x.shape[1] if x.shape[1] else 0
 
 
-def _affine(y, weight, bias):
-    """y weight + bias, channel by channel."""
-    shape = (-1, *[1] * (y.ndim - 2))
-    y = y if weight is None else y * weight.reshape(shape)
-    return y if bias is None else y + bias.reshape(shape)
-
-
 @no_grad
 def _average(running, new, momentum):
     """running = (1 - momentum) running + momentum new, in place."""
@@ -75,7 +67,7 @@ def batch_norm(
         shape, scale = (-1, *[1] * (input.ndim - 2)), (running_var + eps).rsqrt()
         scale = scale if weight is None else scale * weight
         y = (input - running_mean.reshape(shape)) * scale.reshape(shape)
-        return cast(_affine(y, None, bias), input.dtype)
+        return cast(y if bias is None else y + bias.reshape(shape), input.dtype)
     n = _per_channel(input)
     if n == 1:
         raise fault(
@@ -114,12 +106,7 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
         mean, var = BatchMoments.apply(input.detach().reshape(1, n * c, *size))
         _average(running_mean, mean.reshape(n, c).mean(0), momentum)
         _average(running_var, var.reshape(n, c).mean(0) * (count / (count - 1)), momentum)
-    return _affine(_standard(input, (n, c, count), eps), weight, bias)
-
-
-def _standard(x, shape, eps):
-    """(x - mean) / sqrt(var + eps) over the last dimension of x as `shape`."""
-    return LayerNorm.apply(x.reshape(shape), None, None, shape=shape[-1:], eps=eps).reshape(x.shape)
+    return GroupNorm.apply(input, weight, bias, groups=c, eps=eps)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
@@ -138,7 +125,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
     size = _per_channel(input) // n * (c // num_groups) if n else 0
     if n * size == 1:
         raise fault("group_norm", "more than 1 element for each group is needed, to have a variance", input)
-    return _affine(_standard(input, (n, num_groups, size), eps), weight, bias)
+    return GroupNorm.apply(input, weight, bias, groups=num_groups.__index__(), eps=eps)
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:

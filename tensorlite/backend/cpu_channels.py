@@ -1,4 +1,4 @@
-"""NumPy kernels that work channel by channel on (N, C, *size): batch norm, some samples at a time, while they are in the cache."""
+"""NumPy kernels that work channel by channel on (N, C, *size): batch and group norm, a few samples (a cacheful) at a time."""
 
 import math
 
@@ -67,6 +67,56 @@ class Channels(Backend):
             gx = gx.reshape(shape)
         gw = along.astype(x.dtype) if needs[1] else None
         return gx, gw, flat.astype(x.dtype) if needs[2] else None
+
+    def group_norm(self, x, weight, bias, groups, eps):
+        if not covered(x, *[v for v in (weight, bias) if v is not None]):
+            return super().group_norm(x, weight, bias, groups, eps)
+        planes = _planes(x)
+        n, c, size = planes.shape
+        count, kind = c // groups * size, x.dtype
+        rows, y = planes.reshape(n, groups, count), np.empty((n, groups, count), kind)
+        mean, rstd = np.empty((n, groups, 1), kind), np.empty((n, groups, 1), kind)
+        for a, b in chunks(n, c * size):
+            np.divide(row_sum(rows[a:b]), count, out=mean[a:b, :, 0])
+            part = np.subtract(rows[a:b], mean[a:b], out=y[a:b])
+            np.divide(1.0, np.sqrt(row_dot(part, part) / count + eps), out=rstd[a:b, :, 0])
+            if weight is None:
+                np.multiply(part, rstd[a:b], out=part)
+            part = part.reshape(b - a, c, size)
+            if weight is not None:
+                np.multiply(part, _spread(rstd[a:b], weight), out=part)
+            if bias is not None:
+                np.add(part, bias[:, None], out=part)
+        return y.reshape(x.shape), mean, rstd
+
+    def group_norm_backward(self, g, x, weight, mean, rstd, groups, needs):
+        if not covered(g, x, mean, rstd, *[v for v in (weight,) if v is not None]):
+            return super().group_norm_backward(g, x, weight, mean, rstd, groups, needs)
+        shape, kind, up, x = x.shape, x.dtype, _planes(g), _planes(x)
+        n, c, size = x.shape
+        count, share = c // groups * size, np.ones(c, kind) if weight is None else weight
+        gx, gw, gb = np.empty((n, c, size), kind) if needs[0] else None, np.zeros(c), np.zeros(c)
+        for a, b in chunks(n, c * size):
+            (d,) = scratch(kind, (b - a, groups, count))
+            np.subtract(x[a:b].reshape(d.shape), mean[a:b], out=d)
+            planes, r = d.reshape(b - a, c, size), rstd[a:b]
+            flat, along = row_sum(up[a:b]), row_dot(up[a:b], planes)
+            gb += flat.sum(axis=0, dtype=np.float64)
+            gw += (along.reshape(b - a, groups, -1) * r).reshape(b - a, c).sum(axis=0, dtype=np.float64)
+            if needs[0]:  # r (h - mean(h) - xhat mean(h xhat)) with h = g weight and xhat = r d
+                by = (along * share).reshape(b - a, groups, -1).sum(axis=2, keepdims=True) * (r * r * r) / count
+                less = (flat * share).reshape(b - a, groups, -1).sum(axis=2, keepdims=True) * r / count
+                np.multiply(d, by, out=d)
+                np.add(d, less, out=d)
+                part = np.multiply(up[a:b], _spread(r, share), out=gx[a:b])
+                np.subtract(part, planes, out=part)
+        gx = gx.reshape(shape) if needs[0] else None
+        return gx, gw.astype(kind) if needs[1] else None, gb.astype(kind) if needs[2] else None
+
+
+def _spread(r, weight):
+    """Numbers of groups (n, groups, 1) times those of channels (C,), as (n, C, 1)."""
+    return (r * weight.reshape(1, r.shape[1], -1)).reshape(len(r), -1, 1)
 
 
 def _planes(x):

@@ -118,6 +118,7 @@ def _calls(device):
         "rms_norm": ([x, (4,)], lambda op, a, w: op.apply(a, w, **norm)),
         "batch_norm": ([(4, 3, 2), (3,), (3,)], lambda op, a, w, c: op.apply(
             a, w, c, *registry["batch_moments"].apply(a.detach()), eps=1e-5)),
+        "group_norm": ([(4, 6, 2), (6,), (6,)], lambda op, a, w, c: op.apply(a, w, c, groups=2, eps=1e-5)),
         "dropout": ([x], lambda op, a: op.apply(a, p=0.4, seed=1, offset=1)),
         "cross_entropy": ([x], lambda op, a: op.apply(
             a, tensor([1, -100, 3], device=device), None, ignore_index=-100, smoothing=0.1, reduction="mean")),

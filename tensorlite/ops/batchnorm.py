@@ -1,5 +1,7 @@
-"""Batch norm: the moments of the channels, and the fused operation. The function of nn.functional and the running averages
-stand in nn/functional/normalization.py."""
+"""Batch norm, the moments of its channels, and group norm, as fused operations. The functions of nn.functional and the running
+averages stand in nn/functional/normalization.py."""
+
+import math
 
 from tensorlite.op import Fused, Op
 
@@ -39,5 +41,32 @@ class BatchNorm(Fused):
         over, shape = (0, *range(2, x.ndim)), (-1, *[1] * (x.ndim - 2))
         centred = x - x.mean(over, keepdim=True)
         y = centred / ((centred * centred).mean(over, keepdim=True) + eps).sqrt()
+        y = y if weight is None else y * weight.reshape(shape)
+        return y if bias is None else y + bias.reshape(shape)
+
+
+class GroupNorm(Fused):
+    """Wu and He 2018; with a group for each channel instance norm (Ulyanov et al. 2016). mean and var: of each group of a sample."""
+
+    name, formula = "group_norm", "(x - mean) / sqrt(var + eps) * w + b"
+    local = (
+        "(h - mean(h) - xhat mean(h xhat)) / sqrt(var + eps), h = g w",
+        "g xhat, summed over each channel",
+        "1, summed over each channel",
+    )
+    extras = ("mean", "rstd")
+
+    def forward(b, x, weight, bias, *, groups, eps):
+        y, mean, rstd = b.group_norm(x, weight, bias, groups, eps)
+        return y, (mean, rstd)
+
+    def backward(b, g, needs, into, x, weight, mean, rstd, groups):
+        return b.group_norm_backward(g, x, weight, mean, rstd, groups, needs)
+
+    def plain(x, weight, bias, groups, eps):
+        n, c, *size = x.shape
+        rows, shape = x.reshape(n, groups, math.prod(size) * (c // groups)), (-1, *[1] * len(size))
+        centred = rows - rows.mean(2, keepdim=True)
+        y = (centred / ((centred * centred).mean(2, keepdim=True) + eps).sqrt()).reshape(x.shape)
         y = y if weight is None else y * weight.reshape(shape)
         return y if bias is None else y + bias.reshape(shape)
