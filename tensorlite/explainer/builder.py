@@ -258,9 +258,9 @@ class Builder:
                     target=t,
                     operand=e.operand,
                     upstream=numbers(totals.get(source.last, self.seed) if source.group else e.upstream, device),
-                    share=numbers(share, device),
-                    before=numbers(before, device),
-                    after=numbers(after, device),
+                    share=numbers(share, parent.device),
+                    before=numbers(before, parent.device),
+                    after=numbers(after, parent.device),
                     arrived=arrived[t],
                     uses=self.uses.get(target, 1),
                     paths=self._paths(edges, t, s),
@@ -348,6 +348,8 @@ class Builder:
             totals[p] = e.share if p not in totals else totals[p] + e.share
         leaves = [n for n in self.nodes if n.op is None and n in totals]
         for n in leaves:
+            if not totals[n].size:
+                continue
             g = n.device.backend.to_host(totals[n])
             places = [(k, v) for k, v in enumerate(g.reshape(-1).tolist())]
             k, v = max(places, key=lambda p: abs(p[1]), default=(0, 0.0))

@@ -134,7 +134,8 @@ class Recording(Watcher):
     def backward(self, node, i, share, g):
         """Called by the engine for each share."""
         super().backward(node, i, share, g)
-        parent, b = node.parents[i], node.device.backend
+        parent = node.parents[i]
+        b = parent.device.backend
         share = b.as_array(share).copy() if not isinstance(share, dict) else None
         if share is not None and node.op.add_into is not None and not node.posthooks:  # told is the sum up to now
             before = self.totals.get(parent)
@@ -144,7 +145,7 @@ class Recording(Watcher):
             before = self.totals.get(parent)
             self.totals[parent] = share if before is None else before + share
         if self.wanted(node, i):
-            g = None if isinstance(g, (dict, tuple)) else b.as_array(g).copy()
+            g = None if isinstance(g, (dict, tuple)) else node.device.backend.as_array(g).copy()
             self.events.append(Event(node, i, share, g))
 
 

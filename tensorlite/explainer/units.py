@@ -119,7 +119,10 @@ class Units:
                     if p is not None and p.op is None:
                         first.setdefault(p, units[-1])
         for leaf, unit in first.items():
-            unit.nodes.insert(0, leaf)
+            if len(units) + len(first) <= most:  # few inputs stay to be seen
+                units.append(Unit([leaf]))
+            else:
+                unit.nodes.insert(0, leaf)
         self._number(units)
 
     def crosses(self, node, parent) -> bool:
