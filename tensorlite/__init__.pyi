@@ -82,7 +82,7 @@ from tensorlite.creation import numel as numel
 from tensorlite.creation import result_type as result_type
 from tensorlite.creation import scalar_tensor as scalar_tensor
 from tensorlite.creation import tensor as tensor
-from tensorlite.explainer.explanation import explain as explain
+from tensorlite.explainer.builder import explain as explain
 from tensorlite.func.vmap import vmap as vmap
 from tensorlite.gradcheck import gradcheck as gradcheck
 from tensorlite.gradcheck import gradgradcheck as gradgradcheck

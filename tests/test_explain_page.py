@@ -235,6 +235,18 @@ def test_the_address_keeps_the_step(tmp_path):
     assert (at, wrong) == (7, False) and "a.grad = 2 + 2 = 4" in text
 
 
+def test_in_a_notebook(tmp_path):
+    """As Jupyter shows it: inside of an iframe without an address of its own."""
+    frame = lesson("fan-out")._repr_html_()
+    script = """const f = document.querySelector("iframe").contentWindow;
+    addEventListener("load", () => {
+      f.document.dispatchEvent(new f.KeyboardEvent("keydown", {key: "End", bubbles: true}));
+      document.body.dataset.said = JSON.stringify([f.document.querySelector(".t").textContent]);
+    });"""
+    found = said(browser(f"<!doctype html><body>{frame}</body>", tmp_path, script))
+    assert found == ["Done: check the gradients, then use them"]
+
+
 @pytest.mark.parametrize("name", ["attention", "rnn", "broadcast"])
 def test_every_step_draws(name, tmp_path):
     script = """const said = []; onerror = m => said.push(m);

@@ -39,5 +39,5 @@ def _give(explanation, args):
     elif args.out:
         print(explanation.save(args.out), file=sys.stderr)
     else:
-        explanation.show()
+        print(explanation.show(), file=sys.stderr)
     return 0

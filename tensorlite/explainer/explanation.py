@@ -83,13 +83,14 @@ class Explanation:
         path.write_bytes(made.encode("utf-8", "replace"))
         return path
 
-    def show(self) -> None:
-        """Open the page in the browser."""
+    def show(self) -> Path:
+        """Open the page in the browser. Returns where it lies."""
         import tempfile
         import webbrowser
 
         path = self.save(Path(tempfile.mkdtemp(prefix="tensorlite-")) / "explain.html")
         webbrowser.open(path.resolve().as_uri())
+        return path
 
     def _repr_html_(self):
         from xml.sax.saxutils import quoteattr

@@ -132,7 +132,7 @@ function state(n) {
   }
   return {seen, grads, count, done, nth};
 }
-function show(n, quiet) {
+function show(n) {
   at = Math.max(0, Math.min(steps.length - 1, n));
   const s = steps[at], st = state(at), kind = s[0];
   cards.forEach((card, i) => {
@@ -164,7 +164,7 @@ function show(n, quiet) {
   table(s, st);
   [...$("tl").children].forEach((b, i) => { b.classList.toggle("on", i <= at); b.classList.toggle("cur", i === at); });
   $("count").textContent = `${at + 1}/${steps.length}`;
-  if (!quiet) history.replaceState(null, "", `#${wrong ? 1 : 0}.${at + 1}`);
+  try { history.replaceState(null, "", `#${wrong ? 1 : 0}.${at + 1}`); } catch { /* in a notebook there is no address */ }
 }
 function tile(cls, head, sym, body) {
   return el("div", {class: "k " + cls}, el("small", {}, head), sym ? el("span", {class: "sym mono"}, sym) : null, body);
