@@ -28,11 +28,11 @@ function num(x, digits = 4) {  // significant digits, as Python's "%.4g"
 const shape = s => "(" + s.join("×") + ")";
 const scalar = a => a && a[1] && a[1].length === 1 && a[0].length === 0;
 const same = a => a && a[1] && a[1].every(v => v === a[1][0]);
-function brief(a) {
+function brief(a, digits = 4) {
   if (!a) return "–";
   if (!a[1]) return shape(a[0]) + (a[2] ? " " + a[2].replace("-", "−") + " … " + a[3].replace("-", "−") : "");
-  if (a[1].length === 1) return num(a[1][0]);
-  return a[1].length <= 6 ? "[" + a[1].map(x => num(x)).join(" ") + "]" : shape(a[0]);
+  if (a[1].length === 1) return num(a[1][0], digits);
+  return a[1].length <= 6 ? "[" + a[1].map(x => num(x, digits)).join(" ") + "]" : shape(a[0]);
 }
 function span(a) {  // a large tensor on a card
   const [low, high] = a[1] ? [Math.min(...a[1]), Math.max(...a[1])].map(x => num(x, 3)) : [a[2], a[3]].map(x => x.replace("-", "−"));
@@ -174,7 +174,7 @@ function side(s, st) {
   const name = i => V[i][0], phase = kind < 2 ? ["f", "forward"] : kind === 4 ? ["e", "result"] : ["b", "backward"];
   out.push(el("span", {class: "ph " + phase[0]}, T[phase[1]]));
   const title = kind === 0 ? T.t_inputs : kind === 1 ? say("t_compute", {s: name(s[1]), code: V[s[1]][9]}) : kind === 2 ? say("t_seed", {s: name(s[1])})
-    : kind === 3 ? say("t_share", {s: name(s[1]), t: name(s[2])}) : T.t_end;
+    : kind === 3 ? say("t_share", {s: name(s[1]), t: name(s[2])}) : wrong ? T.wrong_order : T.t_end;
   out.push(el("p", {class: "t"}, title));
   if (kind === 0) {
     out.push(el("p", {class: "p"}, T.p_inputs));
@@ -285,11 +285,12 @@ function code(s) {
   const line = s[0] === 1 ? V[s[1]][6] : s[0] >= 2 ? D.ask : -1;
   [...$("code").children].forEach((e, i) => e.className = i === line || s[0] === 0 && V.some(v => v[6] === i && v[1] === "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
 }
+const table3 = a => brief(a, a && a[1] && a[1].length > 1 ? 3 : 4);
 function table(s, st) {
   const from = steps.find(q => q[0] === 2)[1];
   const body = V.map((v, i) => [v, i]).reverse().filter(([v, i]) => v[5] || i === from).map(([v, i]) =>
-    el("tr", s[0] === 3 && s[2] === i ? {class: "on"} : {}, el("td", {class: "mono"}, v[0]), el("td", {class: "mono v"}, st.seen.has(i) ? brief(A[v[4]]) : "–"),
-      el("td", {class: "mono g"}, brief(st.grads[i])), el("td", {class: "mono"}, i === from ? T.seed : `${st.count[i] || 0}/${v[5]}`)));
+    el("tr", s[0] === 3 && s[2] === i ? {class: "on"} : {}, el("td", {class: "mono"}, v[0]), el("td", {class: "mono v"}, st.seen.has(i) ? table3(A[v[4]]) : "–"),
+      el("td", {class: "mono g"}, table3(st.grads[i])), el("td", {class: "mono"}, i === from ? T.seed : `${st.count[i] || 0}/${v[5]}`)));
   $("table").replaceChildren(rows([T.node, T.value, T.grad, T.shares], body));
 }
 
