@@ -7,7 +7,7 @@ from tensorlite.modes import no_grad
 from tensorlite.nn import functional as F, init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
-from tensorlite.ops.conv import AXES
+from tensorlite.ops.conv import AXES, whole
 from tensorlite.tensor import Tensor, path
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
@@ -20,8 +20,7 @@ class Normalization(Module):
 
     def __init__(self, num_features, eps, momentum, affine, track_running_stats, device, dtype, bias):
         super().__init__()
-        if num_features < 0:
-            raise errors.ArgumentError(f"{type(self).__name__}: num_features cannot be negative, got {num_features}")
+        whole(type(self).__name__, "num_features", num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         where = {"device": device, "dtype": dtype}

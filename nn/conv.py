@@ -7,7 +7,7 @@ from tensorlite.creation import empty
 from tensorlite.nn import functional as F, init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
-from tensorlite.ops.conv import per_axis, times
+from tensorlite.ops.conv import per_axis, times, whole
 from tensorlite.tensor import path
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -24,11 +24,9 @@ class _ConvBase(Module):
                  padding_mode, device, dtype):  # fmt: skip
         super().__init__()
         name, rank = type(self).__name__, self.rank
-        if not hasattr(groups, "__index__") or groups < 1:
-            raise errors.ArgumentError(f"{name}: groups must be an int of at least 1, got {groups!r}")
+        whole(name, "groups", groups, 1)
         for what, n in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if n < 0:
-                raise errors.ArgumentError(f"{name}: {what} cannot be negative, got {n}")
+            whole(name, what, n)
             if n % groups:
                 raise errors.ArgumentError(f"{name}: {what}={n} must be a multiple of groups={groups}")
         if padding_mode not in (_MODES[:1] if self.transposed else _MODES):

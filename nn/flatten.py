@@ -4,6 +4,7 @@ import math
 
 from tensorlite import errors
 from tensorlite.nn.module import Module
+from tensorlite.ops.elementwise import only_tensor
 from tensorlite.tensor import path
 
 __all__ = ["Flatten", "Unflatten"]
@@ -26,6 +27,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input):
+        only_tensor("Flatten", input)
         for dim in (self.start_dim, self.end_dim):
             if not -input.ndim <= dim < max(input.ndim, 1):
                 fault = errors.dim_fault(dim, input.ndim)
@@ -59,6 +61,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, input):
+        only_tensor("Unflatten", input)
         if -input.ndim <= self.dim < input.ndim:
             sizes, n = tuple(self.unflattened_size), input.shape[self.dim]
             known = math.prod(s for s in sizes if s != -1)

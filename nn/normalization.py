@@ -5,6 +5,7 @@ from tensorlite.creation import ones, zeros
 from tensorlite.nn import functional as F, init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
+from tensorlite.ops.conv import whole
 
 __all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
@@ -15,7 +16,7 @@ class _OverLast(Module):
     def __init__(self, normalized_shape, eps, affine, bias, device, dtype):
         super().__init__()
         shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
-        if not shape or any(n < 0 for n in shape):
+        if not shape or any(not hasattr(n, "__index__") or n < 0 for n in shape):
             raise errors.ArgumentError(
                 f"{type(self).__name__}: normalized_shape must be a size or several, none negative, got {normalized_shape}"
             )
@@ -94,9 +95,9 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True):
         super().__init__()
-        if not hasattr(num_groups, "__index__") or num_groups < 1:
-            raise errors.ArgumentError(f"GroupNorm: num_groups must be an int of at least 1, got {num_groups!r}")
-        if num_channels < 0 or num_channels % num_groups:
+        whole("GroupNorm", "num_groups", num_groups, 1)
+        whole("GroupNorm", "num_channels", num_channels)
+        if num_channels % num_groups:
             raise errors.ArgumentError(
                 f"GroupNorm: num_channels={num_channels} must be a multiple of num_groups={num_groups}"
             )
@@ -121,8 +122,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
         super().__init__()
-        if size < 1:
-            raise errors.ArgumentError(f"LocalResponseNorm: size must be at least 1, got {size}")
+        whole("LocalResponseNorm", "size", size, 1)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, input):

@@ -4,6 +4,7 @@ from tensorlite import errors
 from tensorlite.nn import functional as F
 from tensorlite.nn.module import Module
 from tensorlite.ops.conv import AXES
+from tensorlite.ops.elementwise import only_tensor
 from tensorlite.tensor import path
 
 __all__ = [
@@ -30,6 +31,7 @@ class _Pad(Module):
         self.padding = sides
 
     def forward(self, input):
+        only_tensor(type(self).__name__, input)
         if self.mode != "constant" and input.ndim not in (self.rank + 1, self.rank + 2):
             text = f"input must be (N, C, {AXES[self.rank]}) or (C, {AXES[self.rank]}), got {errors.describe(input)}"
             raise errors.ShapeError(errors.compose(type(self).__name__, text, "", path()))

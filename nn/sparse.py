@@ -6,6 +6,7 @@ from tensorlite.modes import no_grad
 from tensorlite.nn import functional as F, init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
+from tensorlite.ops.conv import whole
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
@@ -17,9 +18,8 @@ class _Table(Module):
                  weight, freeze, device, dtype):  # fmt: skip
         super().__init__()
         name = type(self).__name__
-        if num_embeddings < 0 or embedding_dim < 0:
-            got = f"num_embeddings={num_embeddings}, embedding_dim={embedding_dim}"
-            raise errors.ArgumentError(f"{name}: sizes cannot be negative, got {got}")
+        whole(name, "num_embeddings", num_embeddings)
+        whole(name, "embedding_dim", embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise errors.ArgumentError(f"{name}: padding_idx {padding_idx} is outside of the {num_embeddings} rows")
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim

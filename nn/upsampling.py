@@ -1,8 +1,8 @@
 """Layers that make images larger or move pixels: Upsample and its old names, PixelShuffle, PixelUnshuffle, ChannelShuffle."""
 
-from tensorlite import errors
 from tensorlite.nn import functional as F
 from tensorlite.nn.module import Module
+from tensorlite.ops.conv import whole
 
 __all__ = [
     "ChannelShuffle",
@@ -60,11 +60,6 @@ class UpsamplingBilinear2d(Upsample):
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
 
 
-def _at_least_one(layer, what, n):
-    if not hasattr(n, "__index__") or n < 1:
-        raise errors.ArgumentError(f"{type(layer).__name__}: {what} must be an int of at least 1, got {n!r}")
-
-
 class PixelShuffle(Module):
     """Channels to pixels (Shi et al. 2016): (..., C r^2, H, W) -> (..., C, H r, W r), r = upscale_factor.
 
@@ -74,7 +69,7 @@ class PixelShuffle(Module):
 
     def __init__(self, upscale_factor):
         super().__init__()
-        _at_least_one(self, "upscale_factor", upscale_factor)
+        whole("PixelShuffle", "upscale_factor", upscale_factor, 1)
         self.upscale_factor = upscale_factor
 
     def forward(self, input):
@@ -93,7 +88,7 @@ class PixelUnshuffle(Module):
 
     def __init__(self, downscale_factor):
         super().__init__()
-        _at_least_one(self, "downscale_factor", downscale_factor)
+        whole("PixelUnshuffle", "downscale_factor", downscale_factor, 1)
         self.downscale_factor = downscale_factor
 
     def forward(self, input):
@@ -112,7 +107,7 @@ class ChannelShuffle(Module):
 
     def __init__(self, groups):
         super().__init__()
-        _at_least_one(self, "groups", groups)
+        whole("ChannelShuffle", "groups", groups, 1)
         self.groups = groups
 
     def forward(self, input):

@@ -367,4 +367,5 @@ def path() -> str:
 
 def here(text: str) -> str:
     """The text of an error, and the module it happened in."""
-    return f"{text}, in {mode.scope}" if mode.scope is not None else text
+    where = path()
+    return f"{text}, in {where}" if where else text

@@ -87,7 +87,7 @@ REFUSED = [
     (lambda: nn.Conv2d(3, 4, 2, groups=2), "Conv2d: in_channels=3 must be a multiple of groups=2"),
     (lambda: nn.Conv2d(4, 3, 2, groups=2), "Conv2d: out_channels=3 must be a multiple of groups=2"),
     (lambda: nn.Conv1d(4, 4, 2, groups=0), "Conv1d: groups must be an int of at least 1, got 0"),
-    (lambda: nn.Conv1d(-1, 4, 2), "Conv1d: in_channels cannot be negative, got -1"),
+    (lambda: nn.Conv1d(-1, 4, 2), "Conv1d: in_channels must be an int of at least 0, got -1"),
     (lambda: nn.Conv2d(1, 2, (3, 3, 3)), "Conv2d: kernel_size must be an int or 2 ints, got (3, 3, 3)"),
     (lambda: nn.Conv2d(1, 2, 0), "Conv2d: kernel_size must be at least 1, got 0"),
     (lambda: nn.Conv2d(1, 2, 3, stride=0), "Conv2d: stride must be at least 1, got 0"),

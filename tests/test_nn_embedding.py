@@ -144,7 +144,7 @@ def _bag(**kw):
 
 REFUSED = [
     (lambda: nn.Embedding(5, 3, padding_idx=5), errors.ArgumentError, "Embedding: padding_idx 5 is outside of the 5 rows"),
-    (lambda: nn.Embedding(-5, 3), errors.ArgumentError, "Embedding: sizes cannot be negative, got num_embeddings=-5, embedding_dim=3"),
+    (lambda: nn.Embedding(-5, 3), errors.ArgumentError, "Embedding: num_embeddings must be an int of at least 0, got -5"),
     (lambda: nn.Embedding(5, 3, _weight=tl.ones(2, 2)), errors.ShapeError, "Embedding: the table must have shape (5, 3), got (2, 2)"),
     (lambda: nn.EmbeddingBag(5, 3, padding_idx=-6), errors.ArgumentError, "EmbeddingBag: padding_idx -6 is outside of the 5 rows"),
     (lambda: nn.EmbeddingBag(5, 3, mode="avg"), errors.ArgumentError, "EmbeddingBag: mode must be 'sum', 'mean' or 'max', not 'avg'"),

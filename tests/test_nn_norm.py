@@ -197,12 +197,12 @@ def test_empty_batches(device):
 
 
 REFUSED = [
-    (lambda: nn.BatchNorm2d(-1), "BatchNorm2d: num_features cannot be negative, got -1"),
+    (lambda: nn.BatchNorm2d(-1), "BatchNorm2d: num_features must be an int of at least 0, got -1"),
     (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_channels=4 must be a multiple of num_groups=3"),
     (lambda: nn.GroupNorm(0, 4), "GroupNorm: num_groups must be an int of at least 1, got 0"),
     (lambda: nn.LayerNorm(-1), "LayerNorm: normalized_shape must be a size or several, none negative, got -1"),
     (lambda: nn.RMSNorm(()), "RMSNorm: normalized_shape must be a size or several, none negative, got ()"),
-    (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size must be at least 1, got 0"),
+    (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size must be an int of at least 1, got 0"),
     (lambda: F.batch_norm(tl.ones(2, 3), None, None),
      "batch_norm: running_mean and running_var are needed when training is False: input float32 (2, 3)"),
     (lambda: F.instance_norm(tl.ones(2, 3, 2), use_input_stats=False),

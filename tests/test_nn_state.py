@@ -10,6 +10,7 @@ from numeric import host
 
 import tensorlite as tl
 from tensorlite import nn
+from tensorlite.errors import DTypeError, TensorliteError
 
 LAYERS = {
     "conv": (lambda **kw: nn.Conv2d(2, 4, 3, padding_mode="circular", padding=1, **kw), (2, 2, 5, 5)),
@@ -63,6 +64,36 @@ def test_copies_and_saved_state(name, device, tmp_path):
         with tl.no_grad():
             other.weight.add_(1)
         assert not np.array_equal(host(other.weight), host(layer.weight))
+
+
+NO_TENSOR = [
+    nn.Conv2d(1, 1, 1), nn.ConvTranspose1d(1, 1, 1), nn.BatchNorm1d(1), nn.InstanceNorm1d(1), nn.GroupNorm(1, 1), nn.LayerNorm(1),
+    nn.RMSNorm(1), nn.LocalResponseNorm(1), nn.Embedding(1, 1), nn.EmbeddingBag(1, 1), nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout(),
+    nn.FeatureAlphaDropout(), nn.MaxPool2d(1), nn.AvgPool1d(1), nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool1d(1), nn.LPPool1d(2, 1),
+    nn.ReflectionPad1d(1), nn.ZeroPad2d(1), nn.ConstantPad3d(1, 0), nn.Upsample(2), nn.PixelShuffle(1), nn.PixelUnshuffle(1),
+    nn.ChannelShuffle(1), nn.Flatten(), nn.Unflatten(0, (1, 1)), nn.Unfold(1), nn.Fold(1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", NO_TENSOR, ids=lambda m: type(m).__name__)
+def test_a_list_is_no_tensor(layer):
+    """Said in words, and with no place where there is none to name."""
+    with pytest.raises(TensorliteError) as caught:
+        layer([[1.0]])
+    assert not str(caught.value).endswith(", in ") and len(str(caught.value)) > 20
+
+
+def test_halves_with_weights_in_single_precision(device):
+    """As in PyTorch the weights of the norms may stay in float32; all else must be converted."""
+    for layer in (nn.BatchNorm1d(4), nn.GroupNorm(2, 4), nn.InstanceNorm1d(4, affine=True, track_running_stats=True)):
+        for dtype in (tl.float16, tl.bfloat16):
+            x = tl.tensor(normal(3, 4, 5), dtype=dtype, requires_grad=True)
+            for training in (True, False):
+                y = layer.train(training)(x)
+                y.sum().backward()
+                assert y.dtype is dtype and x.grad.dtype is dtype and layer.weight.grad.dtype is tl.float32
+        with pytest.raises(DTypeError, match=r"input is float64, weight float32; convert one, e.g. x.to\(tl.float32\)"):
+            layer(tl.tensor(normal(3, 4, 5)))
 
 
 def test_a_small_net_of_them_learns(device):

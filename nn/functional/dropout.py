@@ -9,7 +9,7 @@ from tensorlite import errors, random
 from tensorlite.creation import ones
 from tensorlite.inplace import update
 from tensorlite.ops.fused import Dropout
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, here, path
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -25,6 +25,8 @@ def check_p(name, p):
 def _apply(name, input, p, training, inplace, function):
     """function(input, p, **seed and offset) when training, in place where asked for; otherwise the input itself."""
     check_p(name, p)
+    if not isinstance(input, Tensor):
+        raise errors.DTypeError(here(f"{name}: input must be a Tensor, not {type(input).__name__}"))
     if not training or p == 0:
         return input
     seed, offset = random.default().philox()

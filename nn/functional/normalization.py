@@ -4,10 +4,11 @@ operations of the engine (ops/fused.py)."""
 from tensorlite import errors
 from tensorlite.modes import no_grad
 from tensorlite.ops.batchnorm import BatchMoments, BatchNorm, GroupNorm
+from tensorlite.ops.conv import whole
 from tensorlite.ops.convert import cast
 from tensorlite.ops.pad import pad
 from tensorlite.ops.pool import avg_pool2d
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, here, path
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "local_response_norm", "normalize"]
 
@@ -22,7 +23,7 @@ def fault(name, text, *tensors, kind=errors.ShapeError):
 def _check(name, input, least, weight=None, bias=None, mean=None, var=None):
     """Refuse what is no floating-point tensor (N, C, ...), and vectors that do not have one number for each channel."""
     if not isinstance(input, Tensor):
-        raise errors.DTypeError(f"{name}: input must be a Tensor, not {type(input).__name__}")
+        raise errors.DTypeError(here(f"{name}: input must be a Tensor, not {type(input).__name__}"))
     if not input.dtype.is_floating_point:
         raise fault(name, "a floating-point tensor is needed; use x.float()", input, kind=errors.DTypeError)
     if input.ndim < least:
@@ -32,6 +33,13 @@ def _check(name, input, least, weight=None, bias=None, mean=None, var=None):
         if v is not None and tuple(v.shape) != (input.shape[1],):
             text = f"input has {input.shape[1]} channels, {what} {tuple(v.shape)} expects {v.numel()}"
             raise fault(name, text, input, weight, bias, mean, var)
+        if (
+            v is not None
+            and v.dtype is not input.dtype
+            and not (v.dtype.name == "float32" and input.dtype.itemsize == 2)
+        ):
+            text = f"input is {input.dtype.name}, {what} {v.dtype.name}; convert one, e.g. x.to(tl.{v.dtype.name})"
+            raise fault(name, text, input, weight, bias, mean, var, kind=errors.DTypeError)
 
 
 def _per_channel(x):
@@ -74,7 +82,7 @@ def batch_norm(
             "batch_norm", "more than 1 element for each channel is needed in training, to have a variance", input
         )
     mean, var = BatchMoments.apply(input.detach())
-    out = BatchNorm.apply(input, weight, bias, mean, var, eps=eps)
+    out = cast(BatchNorm.apply(input, weight, bias, mean, var, eps=eps), input.dtype)  # bfloat16 met float32 weights
     if n:
         _average(running_mean, mean, momentum)
         _average(running_var, var * (n / (n - 1)), momentum)
@@ -106,7 +114,7 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
         mean, var = BatchMoments.apply(input.detach().reshape(1, n * c, *size))
         _average(running_mean, mean.reshape(n, c).mean(0), momentum)
         _average(running_var, var.reshape(n, c).mean(0) * (count / (count - 1)), momentum)
-    return GroupNorm.apply(input, weight, bias, groups=c, eps=eps)
+    return cast(GroupNorm.apply(input, weight, bias, groups=c, eps=eps), input.dtype)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
@@ -117,15 +125,14 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Tensor:
         ShapeError: num_groups does not divide C, one element for each group, or vectors of another length than C.
     """
     _check("group_norm", input, 2, weight, bias)
-    if not hasattr(num_groups, "__index__") or num_groups < 1:
-        raise errors.ArgumentError(f"group_norm: num_groups must be an int of at least 1, got {num_groups!r}")
+    whole("group_norm", "num_groups", num_groups, 1)
     n, c = input.shape[:2]
     if c % num_groups:
         raise fault("group_norm", f"num_groups={num_groups} does not divide the {c} channels", input, weight, bias)
     size = _per_channel(input) // n * (c // num_groups) if n else 0
     if n * size == 1:
         raise fault("group_norm", "more than 1 element for each group is needed, to have a variance", input)
-    return GroupNorm.apply(input, weight, bias, groups=num_groups.__index__(), eps=eps)
+    return cast(GroupNorm.apply(input, weight, bias, groups=num_groups.__index__(), eps=eps), input.dtype)
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
@@ -137,8 +144,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
         ShapeError: less than 3 dimensions. ArgumentError: size below 1.
     """
     _check("local_response_norm", input, 3)
-    if size < 1:
-        raise errors.ArgumentError(f"local_response_norm: size must be at least 1, got {size}")
+    whole("local_response_norm", "size", size, 1)
     if not input.numel():
         return input
     n, c, *rest = input.shape

@@ -151,6 +151,12 @@ def per_axis(name, what, value, rank, least=0) -> tuple:
     return values
 
 
+def whole(name, what, value, least=0) -> None:
+    """Refuse what is no int of at least `least`. Raises ArgumentError."""
+    if not hasattr(value, "__index__") or isinstance(value, bool) or value < least:
+        raise errors.ArgumentError(f"{name}: {what} must be an int of at least {least}, got {value!r}")
+
+
 def batched(name, x, rank):
     """(x with a batch dimension, whether it had one). Raises ShapeError for any other rank, DTypeError for no tensor."""
     if not isinstance(x, Tensor):
