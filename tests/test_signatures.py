@@ -1,6 +1,6 @@
 """Arguments of layers, functions, optimizers, schedules and loaders: names, order, kinds and defaults are PyTorch's.
 
-Whatever stands on both sides under one name is compared; the few differences that are meant are listed with their reason.
+Whatever stands on both sides under one name is compared (optional keywords of ours beside PyTorch's are no difference); the few differences that are meant are listed with their reason.
 """
 
 import ast
@@ -123,7 +123,12 @@ def difference(path, ours, theirs):
         getattr(torch.nn.functional, f"{name}_with_indices", theirs) if path.startswith("nn.functional.") else theirs
     )
     a, b = parameters(ours, name), parameters(theirs, name)
-    if a is None or b is None or a == b:
+    if a is None or b is None:
+        return ""
+    more = {
+        name for name, default in a[1].items() if name not in b[1] and default != "needed"
+    }  # no PyTorch call is changed
+    if (a[0], {k: v for k, v in a[1].items() if k not in more}, a[2]) == b:
         return ""
     if b[0] == [] and b[1] == {} and b[2] == {"*", "**"}:  # a wrapper that takes whatever comes
         return ""
