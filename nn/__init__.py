@@ -19,9 +19,11 @@ from tensorlite.nn import (
     normalization,
     padding,
     pooling,
+    positional,
     rnn,
     rnn_cells,
     sparse,
+    transformer,
     upsampling,
     utils,
 )
@@ -41,9 +43,11 @@ from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import Buffer, Parameter
 from tensorlite.nn.pooling import *
+from tensorlite.nn.positional import *
 from tensorlite.nn.rnn import *
 from tensorlite.nn.rnn_cells import *
 from tensorlite.nn.sparse import *
+from tensorlite.nn.transformer import *
 from tensorlite.nn.upsampling import *
 
 __all__ = [
@@ -79,7 +83,9 @@ __all__ += instancenorm.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += positional.__all__
 __all__ += rnn.__all__
 __all__ += rnn_cells.__all__
 __all__ += sparse.__all__
+__all__ += transformer.__all__
 __all__ += upsampling.__all__

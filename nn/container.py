@@ -101,6 +101,18 @@ class ModuleList(_Numbered):
     def __iadd__(self, modules):
         return self.extend(modules)
 
+    def __repr__(self):
+        """Modules that read alike, one after the other, are shown once, as `(0-5): 6 x ...`."""
+        runs = []  # [first, last, text]
+        for i, module in enumerate(self):
+            if runs and runs[-1][2] == repr(module):
+                runs[-1][1] = i
+            else:
+                runs.append([i, i, repr(module)])
+        lines = [f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}" for a, b, text in runs]
+        inner = "\n".join(lines).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {inner}\n)" if lines else f"{type(self).__name__}()"
+
 
 class ModuleDict(Module):
     """A dict of modules whose parameters are known to the module that holds it; it is not called itself."""

@@ -277,6 +277,7 @@ def function(op, doc="") -> Callable[..., Tensor]:
 
     f = call if one else call2
     f.__name__ = f.__qualname__ = op.name
+    f.__module__ = op.__module__  # where pickle finds it
     slopes = "; ".join(f"d/d{n}: {text}" for n, text in zip(op.inputs, op.local, strict=True)) if op.local else ""
     f.__doc__ = f"{op.formula}, elementwise{'' if one else ' with broadcasting'}."
     f.__doc__ += (f" Slope {slopes}." if slopes else "") + (f" {doc}" if doc else "")
