@@ -327,6 +327,13 @@ def test_larger_graphs_step_by_modules():
         assert s.arrived <= s.uses
         complete = [x.after for x in shares[:k] if x.target == s.source]
         assert s.upstream == (complete[-1] if complete else e.steps[len(e.steps) - len(shares) - 2].after)
+    assert [e.variables[i].name for i in e.inside] == [f"blocks.{k}" for k in range(8)]
+    for i, inner in e.inside.items():  # what a module hands on is what the walk through it ends with
+        handed = next(s for s in shares if s.source == i)
+        start = next(s for s in inner.steps if s.kind == "seed")
+        assert start.after == handed.upstream and len(inner.variables) == 10
+        ends = [inner.gradients[v.name] for v in inner.variables if v.kind == "input" and v.shape == (2, 4)]
+        assert any(g.values == pytest.approx(handed.share.values, rel=1e-12) for g in ends)
     opened = tl.explain(model, x, depth=1, expand="blocks.3")
     assert "blocks.3.a" in {v.name for v in opened.variables} and "blocks.2" in {v.name for v in opened.variables}
     assert opened.gradients["x"].values == pytest.approx(x.grad.reshape(-1).tolist(), rel=1e-12)

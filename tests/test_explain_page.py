@@ -235,6 +235,34 @@ def test_the_address_keeps_the_step(tmp_path):
     assert (at, wrong) == (7, False) and "a.grad = 2 + 2 = 4" in text
 
 
+def test_modules_open(tmp_path):
+    class Tower(tl.nn.Module):
+        def __init__(self):
+            super().__init__()
+            layers = [tl.nn.Sequential(tl.nn.Linear(2, 3), tl.nn.Tanh(), tl.nn.Linear(3, 2)) for _ in range(12)]
+            self.layers = tl.nn.ModuleList(layers)
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = x + layer(x)
+            return x.square().sum()
+
+    e = tl.explain(Tower(), tl.ones(1, 2))
+    script = """const said = [];
+    show(steps.findIndex(s => s[0] === 3 && TOP.inside[s[1]])); document.getElementById("open").click();
+    said.push(document.querySelectorAll(".node").length, location.hash, document.querySelector(".t").textContent);
+    for (let i = 0; i < steps.length; i++) show(i);
+    said.push(document.querySelector(".t").textContent);
+    document.getElementById("close").click(); said.push(document.querySelectorAll(".node").length, inner);
+    document.body.dataset.said = JSON.stringify(said);"""
+    found = said(browser(e.html(), tmp_path, script))
+    nodes, address, start, end, whole, opened = found
+    inner = e.inside[int(address.rpartition(".")[2])]
+    assert nodes == len(inner.variables) < whole and start.startswith("Start the walk back")
+    assert end.startswith("Done") and (whole, opened) == (len(e.variables), "")
+    assert len(e.html().encode()) <= 100_000
+
+
 def test_in_a_notebook(tmp_path):
     """As Jupyter shows it: inside of an iframe without an address of its own."""
     frame = lesson("fan-out")._repr_html_()

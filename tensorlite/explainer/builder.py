@@ -1,11 +1,13 @@
 """`explain`: from the recorded graph to variables, steps and checks."""
 
+import math
 import sys
 
 from tensorlite import errors, random as random_
 from tensorlite.autograd import _root, reachable
 from tensorlite.explainer import missing, names as names_, steps as steps_
 from tensorlite.explainer.explanation import Descent, Explanation, Nudge
+from tensorlite.explainer.inside import inside
 from tensorlite.explainer.names import Names, NamingWatch
 from tensorlite.explainer.replay import Replay
 from tensorlite.explainer.source import own_lines
@@ -19,6 +21,7 @@ MOST = 40  # cards
 LANGUAGES = ("en", "zh")
 NUDGE = 0.01
 MOST_PATHS = 6
+MOST_ELEMENTS = 1_000_000  # of a graph whose folded modules can be opened: all their shares are kept meanwhile
 
 
 def explain(target, *inputs, params=None, gradient=None, lang="en", title="", intro="", wrong_order=False, depth=None,
@@ -88,6 +91,8 @@ def explain(target, *inputs, params=None, gradient=None, lang="en", title="", in
 class Builder:
     """From the recorded graph to variables and steps."""
 
+    outside = frozenset()  # nodes that are only looked at from inside a module, see inside.py
+
     def __init__(self, tensor, gradient, known, named, watch, depth, expand):
         self.tensor, self.known = tensor, known
         seed = _root(tensor, gradient, False)  # refuses in words what cannot be walked
@@ -124,9 +129,17 @@ class Builder:
         for unit in units.order:
             self._variable(unit, lines, generated=not code)
         steps = self._forward()
-        events, _ = steps_.record(self.tensor, self.nodes, self.gradient, lambda n, i: units.crosses(n, n.parents[i]))
-        self.found = events
-        steps += self._shares(events)
+        crosses = lambda n, i: units.crosses(n, n.parents[i])  # noqa: E731
+        whole = units.grouped and sum(math.prod(n.shape) for n in self.nodes) <= MOST_ELEMENTS
+        events, _ = steps_.record(self.tensor, self.nodes, self.gradient, (lambda n, i: True) if whole else crosses)
+        self.found = [e for e in events if crosses(e.node, e.operand)] if whole else events
+        steps += self._shares(self.found)
+        inner = {}
+        for unit in [u for u in units.order if u.group] if whole else ():
+            total = self.seed if unit.last is self.root else self.totals.get(unit.last)
+            found = inside(self, unit, events, total, MOST, lang)
+            if found is not None:
+                inner[self.ids[unit]] = found
         steps.append(Step("end"))
         wrong = []
         if wrong_order and not units.grouped:
@@ -135,7 +148,7 @@ class Builder:
             lines.append(f"{self.variables[self.ids[units.of[self.root]]].name}.backward()")
         nudges, descent = self._checks()
         return Explanation(self.variables, steps, lines, nudges, descent, title, intro, lang, wrong, units.notes,
-                           ask)  # fmt: skip
+                           ask, inner)  # fmt: skip
 
     def _name_all(self):
         self.name = {}
@@ -185,8 +198,8 @@ class Builder:
     def _variable(self, unit, lines, generated):
         node, shape = unit.last, tuple(unit.last.shape)
         item = self.item_of[node]
-        inputs, source = [], ""
-        for n in unit.nodes:
+        inputs, source, outside = [], "", node in self.outside
+        for n in () if outside else unit.nodes:
             for i in self.item_of[n].inputs:
                 if i < 0:
                     continue
@@ -199,7 +212,7 @@ class Builder:
         if unit.group:
             inputs = sorted(set(inputs))
             source = f"{unit.name}({', '.join(self.variables[i].name for i in inputs)})"
-        elif node.op is not None:
+        elif node.op is not None and not outside:
             source = names_.write(node.op, self._operands(node), node.args or {}, item)
         name = unit.name if unit.group else self.name[node]
         line = self.line_of(node)
@@ -208,8 +221,8 @@ class Builder:
             line = len(lines)
             lines.append(source if unit.group else f"{name} = {source or names_.make_text(value, unit.last)}")
         self.ids[unit] = len(self.variables)
-        kind = "group" if unit.group else "op" if node.op is not None else "input"
-        op = unit.kind if unit.group else node.op.name if node.op else ""
+        kind = "group" if unit.group else "op" if node.op is not None and not outside else "input"
+        op = unit.kind if unit.group else node.op.name if kind == "op" else ""
         uses = self.uses.get(unit, 0)
         self.variables.append(
             Variable(self.ids[unit], name, kind, op, source, shape, value, tuple(inputs), uses, line, item.formula)
@@ -226,6 +239,7 @@ class Builder:
     def _shares(self, events, wrong=False):
         """One step for each (node, input) in the engine's order; between modules one for each pair of cards."""
         units, steps, totals, arrived, edges = self.units, [], {}, {}, []
+        self.totals = totals
         left, sums = {}, {}
         for e in events:
             key = units.key(e.node, e.operand)

@@ -64,7 +64,8 @@ def range_text(x) -> str:
 
 def _size(variable, gradient):
     code = variable.code if len(variable.code) <= MOST_CODE else variable.code[: MOST_CODE - 1] + "…"
-    head = 2 * PAD + 6 + NAME_TEXT * len(variable.name[:22]) + 14 + CODE_TEXT * max(len(code), 7)
+    kind = "" if variable.kind in ("op", "group") else f"constant {variable.shape}"
+    head = 2 * PAD + 6 + NAME_TEXT * len(variable.name[:22]) + 14 + CODE_TEXT * max(len(code), len(kind), 7)
     grid = grid_of(variable.value or gradient)
     rows = 2 if variable.uses or gradient is not None else 1
     if grid is None:

@@ -1,6 +1,7 @@
 "use strict";
 // Draws the page from the data; every number and every place in it was computed by Python. No step is computed here.
-const D = JSON.parse(document.getElementById("data").textContent), T = D.t, V = D.vars, A = D.arrays;
+const TOP = JSON.parse(document.getElementById("data").textContent), T = TOP.t;
+let D = TOP, V = D.vars, A = D.arrays, inner = "";  // inner: the id of the module that is open
 const $ = id => document.getElementById(id), NS = "http://www.w3.org/2000/svg";
 const PAD = 10, ROW = 19, TITLE = 27, LABEL = 46;
 let steps = D.steps, at = 0, timer = 0, wrong = false;
@@ -51,68 +52,82 @@ function matrix(a, onpoint) {
 const number = a => !a ? el("span", {class: "num"}, "–") : same(a) && a[0].length && a[1].length > 1 ? matrix(a) : a[1] && a[1].length === 1 ? el("span", {class: "num"}, num(a[1][0])) : matrix(a);
 
 // ------------------------------------------------------------ the graph
-const svg = sv("svg", {viewBox: `0 0 ${D.w} ${D.h}`, width: D.w, height: D.h, role: "img", "aria-label": V.map(v => v[0] + (v[2] ? " = " + v[2] : "")).join("; ")});
-const cards = [], lines = [];
-D.edges.forEach(([s, t, text, points, pill]) => {
-  let d = `M${points[0]}`;
-  for (let i = 1; i < points.length; i++) {
-    const [x0, y0] = points[i - 1], [x1, y1] = points[i], m = (x0 + x1) / 2;
-    d += i % 2 ? `C${m} ${y0} ${m} ${y1} ${i === points.length - 1 ? x1 - 7 : x1} ${y1}` : `L${x1} ${y1}`;
-  }
-  const [ex, ey] = points[points.length - 1], [sx, sy] = points[0];
-  const path = sv("path", {d, class: "edge"}), flow = sv("path", {d, class: "flow", visibility: "hidden"});
-  const head = sv("path", {d: `M${ex} ${ey}l-10 -4.5v9z`, class: "head"}), tip = sv("path", {d: `M${sx} ${sy}l14 -7v14z`, class: "tip"});
-  const chip = sv("g", {class: "chip"});
-  if (text) {
-    const w = text.length * 7.2 + 12;
-    chip.append(sv("rect", {x: pill[0] - w / 2, y: pill[1] - 10, width: w, height: 20, rx: 10}), sv("text", {x: pill[0], y: pill[1] + 4, "text-anchor": "middle"}, text));
-  }
-  svg.append(path, flow, head, tip);
-  lines.push({s, t, path, flow, head, tip, chip, constant: V[s][1] === "constant"});
-});
-lines.forEach(l => svg.append(l.chip));
-const counted = {};
-lines.forEach(l => { if (!l.constant) { const k = l.s + ">" + l.t; l.n = counted[k] = (counted[k] ?? -1) + 1; } });
-V.forEach((v, i) => {
-  const [name, kind, code, size, value, uses, line, [x, y, w, h], grid, full] = v;
-  const g = sv("g", {class: "node " + kind, transform: `translate(${x},${y})`});
-  g.append(sv("title", {}, name + (full ? " = " + full : "") + " " + shape(size)), sv("rect", {class: "c", width: w, height: h, rx: 11}));
-  if (kind === "input") g.append(sv("rect", {class: "bar1", x: 0, y: 12, width: 4, height: h - 24, rx: 2}));
-  g.append(sv("text", {x: PAD + 1, y: 20, class: "nm"}, name));
-  const kindText = kind === "input" || kind === "constant" ? T[kind] + (size.length ? " " + shape(size) : "") : code;
-  g.append(sv("text", {x: w - PAD, y: 19, class: "ex", "text-anchor": "end"}, kindText));
-  const rows = [["value", "v"]].concat(uses || i === steps.find(s => s[0] === 2)[1] ? [["grad", "g"]] : []);
-  const card = {g, badge: null, shown: {}};
-  rows.forEach(([key, c], r) => {
-    const high = grid ? grid[0] * ROW + 6 : ROW + 1, top = TITLE + r * high;
-    g.append(sv("text", {x: PAD + 1, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: "lb"}, T[key]));
-    const place = sv("g", {});
-    g.append(place);
-    card.shown[key] = a => {
-      place.replaceChildren();
-      if (!grid || !a || !a[1]) {
-        place.append(sv("text", {x: w - PAD, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: c + c, "text-anchor": "end"}, a && a[0].length && (!a[1] || a[1].length > 1) ? span(a) : brief(a)));
-        return;
-      }
-      const big = Math.max(...a[1].map(n => typeof n === "number" ? Math.abs(n) : 0)) || 1, [, cols, cw] = grid;
-      a[1].forEach((n, k) => {
-        const cx = w - PAD - (cols - k % cols) * (cw + 2) + 2, cy = top + Math.floor(k / cols) * ROW;
-        place.append(sv("rect", {x: cx, y: cy, width: cw, height: ROW - 2, rx: 4, class: "c" + c, "fill-opacity": (0.05 + 0.31 * Math.abs(typeof n === "number" ? n : 0) / big).toFixed(2)}),
-          sv("text", {x: cx + cw - 4, y: cy + 13, class: "cell", "text-anchor": "end"}, num(n, 3)));
-      });
-    };
+let svg, cards, lines;
+function load(id, w, n) {  // the whole graph, or the module of that id
+  inner = TOP.inside[id] ? id : "";
+  D = inner ? TOP.inside[id] : TOP;
+  V = D.vars;
+  A = D.arrays;
+  steps = D.steps;
+  svg = sv("svg", {viewBox: `0 0 ${D.w} ${D.h}`, width: D.w, height: D.h, role: "img", "aria-label": V.map(v => v[0] + (v[2] ? " = " + v[2] : "")).join("; ")});
+  cards = [];
+  lines = [];
+  D.edges.forEach(([s, t, text, points, pill]) => {
+    let d = `M${points[0]}`;
+    for (let i = 1; i < points.length; i++) {
+      const [x0, y0] = points[i - 1], [x1, y1] = points[i], m = (x0 + x1) / 2;
+      d += i % 2 ? `C${m} ${y0} ${m} ${y1} ${i === points.length - 1 ? x1 - 7 : x1} ${y1}` : `L${x1} ${y1}`;
+    }
+    const [ex, ey] = points[points.length - 1], [sx, sy] = points[0];
+    const path = sv("path", {d, class: "edge"}), flow = sv("path", {d, class: "flow", visibility: "hidden"});
+    const head = sv("path", {d: `M${ex} ${ey}l-10 -4.5v9z`, class: "head"}), tip = sv("path", {d: `M${sx} ${sy}l14 -7v14z`, class: "tip"});
+    const chip = sv("g", {class: "chip"});
+    if (text) {
+      const w = text.length * 7.2 + 12;
+      chip.append(sv("rect", {x: pill[0] - w / 2, y: pill[1] - 10, width: w, height: 20, rx: 10}), sv("text", {x: pill[0], y: pill[1] + 4, "text-anchor": "middle"}, text));
+    }
+    svg.append(path, flow, head, tip);
+    lines.push({s, t, path, flow, head, tip, chip, constant: V[s][1] === "constant"});
   });
-  if (uses > 1) {
-    const b = sv("g", {class: "badge", visibility: "hidden"}), t = sv("text", {x: w / 2, y: -4, "text-anchor": "middle"});
-    b.append(sv("rect", {x: w / 2 - 48, y: -19, width: 96, height: 21, rx: 10.5}), t);
-    g.append(b);
-    card.badge = (n) => { b.setAttribute("visibility", n ? "visible" : "hidden"); t.textContent = "▲ " + say("badge", {n, m: uses}); };
-  }
-  cards.push(card);
-  svg.append(g);
-});
-svg.style.cssText = `width:max(${Math.round(D.w * .74)}px,min(100%,${D.w}px));height:auto`;
-$("scroll").append(svg);
+  lines.forEach(l => svg.append(l.chip));
+  const counted = {};
+  lines.forEach(l => { if (!l.constant) { const k = l.s + ">" + l.t; l.n = counted[k] = (counted[k] ?? -1) + 1; } });
+  V.forEach((v, i) => {
+    const [name, kind, code, size, value, uses, line, [x, y, w, h], grid, full] = v;
+    const g = sv("g", {class: "node " + kind, transform: `translate(${x},${y})`});
+    if (!inner && TOP.inside[i]) g.onclick = () => { stop(); load(String(i), false, 0); };
+    g.append(sv("title", {}, name + (full ? " = " + full : "") + " " + shape(size)), sv("rect", {class: "c", width: w, height: h, rx: 11}));
+    if (kind === "input") g.append(sv("rect", {class: "bar1", x: 0, y: 12, width: 4, height: h - 24, rx: 2}));
+    g.append(sv("text", {x: PAD + 1, y: 20, class: "nm"}, name));
+    const kindText = kind === "input" || kind === "constant" ? T[kind] + (size.length ? " " + shape(size) : "") : code;
+    g.append(sv("text", {x: w - PAD, y: 19, class: "ex", "text-anchor": "end"}, kindText));
+    const rows = [["value", "v"]].concat(uses || i === steps.find(s => s[0] === 2)[1] ? [["grad", "g"]] : []);
+    const card = {g, badge: null, shown: {}};
+    rows.forEach(([key, c], r) => {
+      const high = grid ? grid[0] * ROW + 6 : ROW + 1, top = TITLE + r * high;
+      g.append(sv("text", {x: PAD + 1, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: "lb"}, T[key]));
+      const place = sv("g", {});
+      g.append(place);
+      card.shown[key] = a => {
+        place.replaceChildren();
+        if (!grid || !a || !a[1]) {
+          place.append(sv("text", {x: w - PAD, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: c + c, "text-anchor": "end"}, a && a[0].length && (!a[1] || a[1].length > 1) ? span(a) : brief(a)));
+          return;
+        }
+        const big = Math.max(...a[1].map(n => typeof n === "number" ? Math.abs(n) : 0)) || 1, [, cols, cw] = grid;
+        a[1].forEach((n, k) => {
+          const cx = w - PAD - (cols - k % cols) * (cw + 2) + 2, cy = top + Math.floor(k / cols) * ROW;
+          place.append(sv("rect", {x: cx, y: cy, width: cw, height: ROW - 2, rx: 4, class: "c" + c, "fill-opacity": (0.05 + 0.31 * Math.abs(typeof n === "number" ? n : 0) / big).toFixed(2)}),
+            sv("text", {x: cx + cw - 4, y: cy + 13, class: "cell", "text-anchor": "end"}, num(n, 3)));
+        });
+      };
+    });
+    if (uses > 1) {
+      const b = sv("g", {class: "badge", visibility: "hidden"}), t = sv("text", {x: w / 2, y: -4, "text-anchor": "middle"});
+      b.append(sv("rect", {x: w / 2 - 48, y: -19, width: 96, height: 21, rx: 10.5}), t);
+      g.append(b);
+      card.badge = (n) => { b.setAttribute("visibility", n ? "visible" : "hidden"); t.textContent = "▲ " + say("badge", {n, m: uses}); };
+    }
+    cards.push(card);
+    svg.append(g);
+  });
+  svg.style.cssText = `width:max(${Math.round(D.w * .74)}px,min(100%,${D.w}px));height:auto`;
+  $("scroll").replaceChildren(svg);
+  $("code").replaceChildren(...D.code.map(c => el("div", {}, c)));
+  $("lg").textContent = D.lg;
+  tabs();
+  order(w, n);
+}
 
 // ------------------------------------------------------------ one step
 function state(n) {
@@ -164,7 +179,7 @@ function show(n) {
   table(s, st);
   [...$("tl").children].forEach((b, i) => { b.classList.toggle("on", i <= at); b.classList.toggle("cur", i === at); });
   $("count").textContent = `${at + 1}/${steps.length}`;
-  try { history.replaceState(null, "", `#${wrong ? 1 : 0}.${at + 1}`); } catch { /* in a notebook there is no address */ }
+  try { history.replaceState(null, "", `#${wrong ? 1 : 0}.${at + 1}${inner && "." + inner}`); } catch { /* in a notebook there is no address */ }
 }
 function tile(cls, head, sym, body) {
   return el("div", {class: "k " + cls}, el("small", {}, head), sym ? el("span", {class: "sym mono"}, sym) : null, body);
@@ -184,6 +199,12 @@ function side(s, st) {
   if (kind === 2) out.push(tile("up ct", T.grad, `∂${D.out}/∂${name(s[1])}`, number(A[s[2]])), el("p", {class: "p"}, say("p_seed", {s: name(s[1])})));
   if (kind === 3) share(s, out, name, st);
   if (kind === 4) end(out);
+  const whole = kind === 1 || kind === 3 ? s[1] : -1;
+  if (!inner && TOP.inside[whole]) {
+    const b = el("button", {id: "open"}, say("open", {s: name(whole)}));
+    b.onclick = () => { stop(); load(String(whole), false, kind === 1 ? 0 : TOP.inside[whole].steps.findIndex(q => q[0] === 2)); };
+    out.push(b);
+  }
   box.replaceChildren(...out);
 }
 function share(s, out, name, st) {
@@ -312,17 +333,23 @@ function bars() {
 function order(w, n) {
   wrong = w && D.wrong.length > 0;
   steps = wrong ? D.wrong : D.steps;
-  [...$("tabs").children].forEach((b, i) => b.setAttribute("aria-pressed", String(wrong === !!i)));
+  if (D.wrong.length) ["right_order", "wrong_order"].forEach((id, i) => $(id).setAttribute("aria-pressed", String(wrong === !!i)));
   bars();
   show(n);
 }
-if (D.wrong.length) [["right_order", false], ["wrong_order", true]].forEach(([key, w]) => {
-  const b = el("button", {id: key}, T[key]);
-  b.onclick = () => { stop(); order(w, w === wrong ? at : steps.findIndex(s => s[0] === 2)); };
-  $("tabs").append(b);
-});
-D.code.forEach(c => $("code").append(el("div", {}, c)));
-$("lg").textContent = D.lg;
+function tabs() {
+  $("tabs").replaceChildren();
+  if (inner) {
+    const b = el("button", {id: "close"}, T.close);
+    b.onclick = () => { stop(); load("", false, TOP.steps.findIndex(s => s[0] === 3 && s[1] === +inner)); };
+    $("tabs").append(b);
+  }
+  if (D.wrong.length) [["right_order", false], ["wrong_order", true]].forEach(([key, w]) => {
+    const b = el("button", {id: key}, T[key]);
+    b.onclick = () => { stop(); order(w, w === wrong ? at : steps.findIndex(s => s[0] === 2)); };
+    $("tabs").append(b);
+  });
+}
 $("b0").onclick = () => { stop(); show(0); };
 $("b1").onclick = () => { stop(); show(at - 1); };
 $("b2").onclick = () => { stop(); show(at + 1); };
@@ -338,8 +365,8 @@ addEventListener("keydown", e => {
   else if (e.key === " " && !/^(BUTTON|SUMMARY)$/.test(e.target.tagName || "")) { play(); e.preventDefault(); }
 });
 function fromAddress() {
-  const m = /^#(\d)\.(\d+)$/.exec(location.hash);
-  if (m) order(m[1] === "1", +m[2] - 1); else order(false, 0);
+  const m = /^#(\d)\.(\d+)(?:\.(\d+))?$/.exec(location.hash);
+  if (m) load(m[3] || "", m[1] === "1", +m[2] - 1); else load("", false, 0);
 }
 addEventListener("hashchange", fromAddress);
 $("text").open = false;

@@ -11,6 +11,7 @@ from tensorlite.graph.summary import number
 
 MOST_BYTES = 100_000
 LIMITS = (64, 36, 16, 1)  # numbers of a tensor in full: fewer where the page would become too large
+FILES = ("page.html", "page.css", "page.js")
 CURVES = 12  # curves of a page at most are told point by point
 
 
@@ -28,14 +29,27 @@ def _page(e, limit):
         return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
     t = words.table(e.lang)
+    data = _Data(e, limit).data()
+    data["t"] = {k: v for k, v in t.items() if not k.startswith(("why_", "keys_", "legend_"))}
+    text = _text(e)
+    data["inside"], room = (
+        {},
+        MOST_BYTES - len((inject(data) + text + "".join(map(read, FILES))).encode("utf-8", "replace")),
+    )
+    for i, found in e.inside.items():  # as many as there is room for
+        part = _Data(found, min(limit, 16)).data()
+        room -= len(inject(part).encode("utf-8", "replace")) + 20
+        if room < 4000:
+            break
+        data["inside"][i] = part
     parts = {
         "lang": "zh-CN" if e.lang == "zh" else "en",
         "title": escape(e.title or t["about"]),
         "intro": escape(e.intro),
         "style": read("page.css"),
         "script": read("page.js"),
-        "data": inject(_Data(e, limit).data()),
-        "text": _text(e),
+        "data": inject(data),
+        "text": text,
         **{f"t_{k}": escape(v) for k, v in t.items()},
     }
     html = read("page.html")
@@ -140,7 +154,6 @@ class _Data:
             "note": " ".join(words.table(e.lang)["folded"].format(n=n, m=m) for n, m in e.notes),
             "arrays": self.arrays,
             "curves": self.curves,
-            "t": {k: v for k, v in words.table(e.lang).items() if not k.startswith(("why_", "keys_", "legend_"))},
         }
 
     def variable(self, v, card):

@@ -108,6 +108,8 @@ TABLE = {
         "{n} operations and inputs on {m} cards: a module is one card. Open one with expand=.",
         "{n} 个运算与输入画成 {m} 张卡片：一个模块一张卡片。用 expand= 展开。",
     ),
+    "open": ("Open {s}", "展开 {s}"),
+    "close": ("Back to the whole", "回到整体"),
     "hover": ("Point at a cell of the share: its row and column light up.", "指向份额中的一格：对应的行与列会亮起。"),
     "curve": ("the curve of {op}, with its tangent", "{op} 的曲线与切线"),
     "no_js": ("The page needs JavaScript to move; all steps stand here as text.", "页面需要 JavaScript 才能动起来；这里是全部步骤的文字。"),
