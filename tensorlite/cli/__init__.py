@@ -58,7 +58,9 @@ def _parser():
     n.add_argument("name", nargs="?", default=None, help="its name (see --list)")
     n.add_argument("--list", action="store_true", help="the lessons there are")
     for q in (e, n):
-        q.add_argument("--out", default=None, metavar="FILE", help="write a page (.html) or text (.txt), and do not open it")
+        q.add_argument(
+            "--out", default=None, metavar="FILE", help="write a page (.html) or text (.txt), and do not open it"
+        )
         q.add_argument("--text", action="store_true", help="print all steps instead of opening the page")
         q.add_argument("--lang", default="en", choices=("en", "zh"), help="English or Chinese")
     return p
