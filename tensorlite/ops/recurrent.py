@@ -130,6 +130,7 @@ class LstmSteps(Fused):
         sf[...] = _before(b, cells, c, steps) * f * (1 - f)
         su[...] = i * (1 - u * u)
         so[...] = squashed * o * (1 - o)
+        apart = slopes.reshape(-1, 4, size)  # the same memory
         dy, gh, gc = g[0] + 0, g[1] + 0, g[2] + 0
         for first, end, n in reversed(steps):
             dh, dc, row = dy[first:end], gc[:n], slopes[first:end]
@@ -137,10 +138,8 @@ class LstmSteps(Fused):
             if projection is not None:
                 dh = b.matmul(dh, projection)
             dc += dh * to_cell[first:end]
-            three = row[:, : 3 * size].reshape(n, 3, size)  # a view: reshape of rows cut from one array
-            three *= dc[:, None]
-            row[:, : 3 * size] = three.reshape(n, 3 * size)
-            row[:, 3 * size :] *= dh
+            apart[first:end, :3] *= dc[:, None]
+            apart[first:end, 3] *= dh
             dc *= f[first:end]
             gh[:n] = b.matmul(row, weight)
         gw = b.matmul(slopes.T, _before(b, out[0], h, steps), out=into[3]) if needs[3] else None
@@ -199,13 +198,12 @@ class GruSteps(Fused):
         slopes[:, :size] = by_new * inner * r * (1 - r)
         slopes[:, size : 2 * size] = (before - new) * z * (1 - z)
         slopes[:, 2 * size :] = by_new * r
+        apart = slopes.reshape(-1, 3, size)  # the same memory
         dy, gh = g[0] + 0, g[1] + 0
         for first, end, n in reversed(steps):
             dh, row = dy[first:end], slopes[first:end]
             dh += gh[:n]
-            three = row.reshape(n, 3, size)
-            three *= dh[:, None]
-            row[...] = three.reshape(n, 3 * size)
+            apart[first:end] *= dh[:, None]
             gh[:n] = dh * z[first:end] + b.matmul(row, weight)
         gx = None
         if needs[0]:
