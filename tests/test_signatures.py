@@ -1,6 +1,7 @@
 """Arguments of layers, functions, optimizers, schedules and loaders: names, order, kinds and defaults are PyTorch's.
 
-Whatever stands on both sides under one name is compared (optional keywords of ours beside PyTorch's are no difference); the few differences that are meant are listed with their reason.
+Whatever stands on both sides under one name is compared; optional keywords of ours beside them are no difference. The few
+differences that are meant are listed with their reason.
 """
 
 import ast
@@ -41,9 +42,7 @@ DIFFERENT = {  # name: why
     "utils.data.random_split": "generator=None is the default generator, which PyTorch names itself",
 }
 OPEN = {  # still to be made alike; whoever does it drops the line
-    "nn.functional.mse_loss": "no weight",
     "nn.functional.one_hot": "the first argument is called input",
-    "nn.functional.relu": "no inplace",
     "nn.Module.forward": "takes keywords too",
     "nn.Module.modules": "no remove_duplicate",
     "nn.Module.state_dict": "no destination",
@@ -65,6 +64,13 @@ def found(library, path):
     return thing
 
 
+def as_text(default):
+    """A default to compare: functions by name, 20 like 20.0."""
+    if type(default) in (int, float):
+        return repr(float(default))
+    return getattr(default, "__name__", repr(default))
+
+
 def parameters(thing, name):
     """[(name, default as text)] by position and {name: default} by keyword only; None where nobody can tell.
 
@@ -77,7 +83,7 @@ def parameters(thing, name):
         found = described(thing, name)
     if found is None:
         return None
-    shown = lambda p: "needed" if p.default is p.empty else getattr(p.default, "__name__", repr(p.default))  # noqa: E731
+    shown = lambda p: "needed" if p.default is p.empty else as_text(p.default)  # noqa: E731
     plain = [p for p in found if p.name != "self"]
     by_position = [(p.name, shown(p)) for p in plain if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     others = {
