@@ -7,14 +7,17 @@ if not __name__.startswith("tensorlite."):
     )
 
 from tensorlite.nn import (
+    activation,
     batchnorm,
     conv,
+    distance,
     dropout,
     flatten,
     fold,
     functional,
     init,
     instancenorm,
+    loss,
     modules,
     normalization,
     padding,
@@ -27,17 +30,18 @@ from tensorlite.nn import (
     upsampling,
     utils,
 )
-from tensorlite.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from tensorlite.nn.activation import *
 from tensorlite.nn.attention import MultiheadAttention
 from tensorlite.nn.batchnorm import *
 from tensorlite.nn.container import ModuleDict, ModuleList, Sequential
 from tensorlite.nn.conv import *
+from tensorlite.nn.distance import *
 from tensorlite.nn.dropout import *
 from tensorlite.nn.flatten import *
 from tensorlite.nn.fold import *
 from tensorlite.nn.instancenorm import *
 from tensorlite.nn.linear import Identity, Linear
-from tensorlite.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
+from tensorlite.nn.loss import *
 from tensorlite.nn.module import Module
 from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
@@ -51,35 +55,28 @@ from tensorlite.nn.transformer import *
 from tensorlite.nn.upsampling import *
 
 __all__ = [
-    "GELU",
     "Buffer",
-    "CrossEntropyLoss",
     "Identity",
     "Linear",
-    "LogSoftmax",
-    "MSELoss",
     "Module",
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
-    "NLLLoss",
     "Parameter",
-    "ReLU",
     "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
     "functional",
     "init",
     "utils",
 ]
+__all__ += activation.__all__
 __all__ += batchnorm.__all__
 __all__ += conv.__all__
+__all__ += distance.__all__
 __all__ += dropout.__all__
 __all__ += flatten.__all__
 __all__ += fold.__all__
 __all__ += instancenorm.__all__
+__all__ += loss.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__

@@ -5,9 +5,12 @@ from tensorlite import methods
 from tensorlite.creation import one_hot
 from tensorlite.nn.functional.activation import *
 from tensorlite.nn.functional.attention import *
+from tensorlite.nn.functional.ctc import *
+from tensorlite.nn.functional.distance import *
 from tensorlite.nn.functional.dropout import *
 from tensorlite.nn.functional.embedding import *
 from tensorlite.nn.functional.loss import *
+from tensorlite.nn.functional.loss_class import *
 from tensorlite.nn.functional.normalization import *
 from tensorlite.ops.conv import (
     conv1d,

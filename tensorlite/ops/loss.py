@@ -1,10 +1,12 @@
 """Cross-entropy, fused: from logits and class numbers to the loss, its gradient in one pass."""
 
+import warnings
+
 from tensorlite import errors
 from tensorlite.op import Fused
 from tensorlite.ops.fused import log_softmax
 from tensorlite.ops.select import where
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, here, path
 
 
 class CrossEntropy(Fused):
@@ -16,7 +18,8 @@ class CrossEntropy(Fused):
 
     def forward(b, x, target, weight, *, ignore_index, smoothing, reduction):
         xp, (n, classes), (low, high) = b.xp, x.shape, b.bounds(target)
-        picks, valid, wide = target, None, x.dtype if x.dtype.itemsize > 2 else xp.float32  # sums overflow half precision
+        picks, valid = target, None
+        wide = x.dtype if x.dtype.itemsize > 2 else xp.float32  # sums overflow half precision
         if not (n and 0 <= low and high < classes) or 0 <= ignore_index < classes:  # some rows may count for nothing
             valid = target != ignore_index
             picks = xp.where(valid, target, 0)
@@ -52,6 +55,20 @@ class CrossEntropy(Fused):
         return loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.sum() / w.sum()
 
 
+def chosen(name, size_average, reduce, reduction, allowed=("mean", "sum", "none")):
+    """The reduction that is meant, also by the old flags size_average and reduce, which win, as in PyTorch."""
+    if size_average is not None or reduce is not None:
+        every = reduce is not None and not reduce
+        reduction = "none" if every else "mean" if size_average is None or size_average else "sum"
+        text = f"{name}: size_average and reduce are deprecated, write reduction={reduction!r}"
+        warnings.warn(text, UserWarning, stacklevel=3)
+    if reduction not in allowed:
+        *others, last = [repr(a) for a in allowed]
+        text = f"{name}: reduction must be {', '.join(others)} or {last}, not {reduction!r}"
+        raise errors.ArgumentError(here(text))
+    return reduction
+
+
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
                   label_smoothing=0.0) -> Tensor:  # fmt: skip
     """-ln softmax(input)[target], averaged.
@@ -63,8 +80,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     Raises:
         ShapeError, DTypeError: arguments that do not go together. IndexRangeError: a class outside 0..C-1.
     """
-    if reduction not in ("mean", "sum", "none"):
-        raise errors.ArgumentError(f"cross_entropy: reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+    reduction = chosen("cross_entropy", size_average, reduce, reduction)
     if not 0 <= label_smoothing <= 1:
         raise errors.ArgumentError(f"cross_entropy: label_smoothing must be in 0..1, not {label_smoothing}")
     _check(input, target, weight)
