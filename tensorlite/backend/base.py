@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from tensorlite.backend import threads
 from tensorlite.backend.channels import ChannelKernels
 from tensorlite.backend.places import PlaceKernels, basic as _basic  # noqa: F401
 from tensorlite.backend.special import SpecialFunctions
@@ -88,11 +89,10 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
     def facts(self) -> dict:
         """What a person wants to know of this backend: the BLAS it uses, and the thread settings."""
         blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        set_to = ", ".join(f"{n}={os.environ[n]}" for n in names if n in os.environ)
+        set_to = ", ".join(f"{n}={os.environ[n]}" for n in threads.VARIABLES if n in os.environ)
         return {
             "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
-            "threads": set_to or f"as many as the BLAS takes (up to {os.cpu_count()})",
+            "threads": f"{threads.get_num_threads()} of {os.cpu_count()}" + (f" ({set_to})" if set_to else ""),
         }
 
     def text(self, array, prefix: str) -> str:

@@ -14,6 +14,7 @@ from tensorlite.backend.cpu_channels import Channels
 from tensorlite.backend.cpu_rows import RowKernels, column_sum, row_dot
 from tensorlite.backend.places import HostPlaceKernels
 from tensorlite.backend.scratch import CHUNK, chunks, covered, keep_freed_memory, scratch
+from tensorlite.backend.threads import each, get_num_threads, one_blas_thread
 from tensorlite.errors import InplaceError
 
 _WEAK = np.lib.NumpyVersion(np.__version__) >= "2.0.0"  # since then a Python number never changes an array's dtype
@@ -27,6 +28,7 @@ _PHI = (
 # the tanh formula is of the same kind: (1 + tanh z) / 2 = 1 / (1 + exp(-2 z)), z = sqrt(2 / pi) (x + 0.044715 x^3)
 _TANH = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
 _ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embedding is one product with a one-hot matrix
+_ONE_THREAD = 1 << 25  # multiplications below which a second thread of the BLAS costs more than it brings
 _FEW_ROWS, _MANY_WEIGHTS = 128, 1 << 15
 _BLOCKS = 1 << 14  # blocks of four random numbers made at a time
 
@@ -71,6 +73,12 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         return value.item() if not _WEAK and isinstance(value, np.generic) else value
 
     def matmul(self, a, b, out=None):
+        if get_num_threads() > 1 and a.size * b.shape[-1] < _ONE_THREAD:
+            with one_blas_thread():
+                return self._matmul(a, b, out)
+        return self._matmul(a, b, out)
+
+    def _matmul(self, a, b, out):
         if out is None and a.ndim == b.ndim == 2 and len(a) <= _FEW_ROWS and b.size >= _MANY_WEIGHTS:
             if b.flags.f_contiguous and b.dtype == a.dtype and a.size:  # x @ W.T with few rows
                 if len(a) == 1:  # nearly twice as fast as OpenBLAS' product of matrix and vector
@@ -86,16 +94,19 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         if x.size < CHUNK or not covered(x):
             return super().sigmoid(x)
         flat, out = x.reshape(-1), np.empty(x.shape, x.dtype)
-        for start, stop in chunks(flat.size):
+
+        def part(start, stop):
             (e,) = scratch(x.dtype, (stop - start,))
-            part, y = flat[start:stop], out.reshape(-1)[start:stop]
-            np.abs(part, out=e)
+            block, y = flat[start:stop], out.reshape(-1)[start:stop]
+            np.abs(block, out=e)
             np.negative(e, out=e)
             np.exp(e, out=e)
             np.add(e, 1, out=e)
-            np.minimum(part, 0, out=y)
+            np.minimum(block, 0, out=y)
             np.exp(y, out=y)
             np.divide(y, e, out=y)
+
+        each(part, chunks(flat.size))
         return out
 
     def gelu(self, x, approximate, keep):
@@ -108,22 +119,25 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
                 else whole(x, approximate, keep)
             )
         flat, out, slope = x.reshape(-1), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype) if keep else None
+
+        def part(start, stop):
+            u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
+            block, y = flat[start:stop], out.reshape(-1)[start:stop]
+            _logistic(block, u, e, series)
+            if keep:
+                np.divide(1.0, e, out=e)
+                np.multiply(block, e, out=y)
+                _slope(block, e, u, w, series, slope.reshape(-1)[start:stop])
+            else:
+                np.divide(block, e, out=y)
+
         with self.quiet():  # exp overflows to inf where Phi is 0
-            for start, stop in chunks(flat.size):
-                u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
-                part, y = flat[start:stop], out.reshape(-1)[start:stop]
-                _logistic(part, u, e, series)
-                if keep:
-                    np.divide(1.0, e, out=e)
-                    np.multiply(part, e, out=y)
-                    _slope(part, e, u, w, series, slope.reshape(-1)[start:stop])
-                else:
-                    np.divide(part, e, out=y)
+            each(part, chunks(flat.size))
         return out, slope
 
     def gelu_backward(self, g, x, kept, approximate):
         if kept is not None:
-            return g * kept
+            return _in_chunks(np.multiply, g, kept) if covered(g, kept) and g.shape == kept.shape else g * kept
         series = _series(x, approximate)
         if series is None or g.dtype != x.dtype:
             whole = super().gelu_backward
@@ -131,14 +145,17 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
                 return whole(g, x, kept, approximate)
             return _in_chunks(lambda g, x: whole(g, x, kept, approximate), g, x)
         flat, up, out = x.reshape(-1), g.reshape(-1), np.empty(x.shape, x.dtype)
+
+        def part(start, stop):
+            u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
+            block, y = flat[start:stop], out.reshape(-1)[start:stop]
+            _logistic(block, u, e, series)
+            np.divide(1.0, e, out=e)
+            _slope(block, e, u, w, series, y)
+            np.multiply(y, up[start:stop], out=y)
+
         with self.quiet():
-            for start, stop in chunks(flat.size):
-                u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
-                part, y = flat[start:stop], out.reshape(-1)[start:stop]
-                _logistic(part, u, e, series)
-                np.divide(1.0, e, out=e)
-                _slope(part, e, u, w, series, y)
-                np.multiply(y, up[start:stop], out=y)
+            each(part, chunks(flat.size))
         return out
 
     # ---------------------------------------------------------------- sums and rows by index
@@ -231,8 +248,9 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         root = math.sqrt(1 - beta2**step)
         rate, eps, share = lr * root / (1 - beta1**step), eps * root, (beta1 - 1 if maximize else 1 - beta1)
         flat = [a.reshape(-1) for a in arrays]
-        for start, stop in chunks(p.size):
-            (w,) = scratch(p.dtype, (stop - start,))
+
+        def part(start, stop):
+            (w,) = scratch(flat[0].dtype, (stop - start,))
             p, g, m, v, *top = [a[start:stop] for a in flat]
             np.multiply(m, beta1, out=m)
             np.multiply(g, share, out=w)
@@ -251,23 +269,32 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
                 np.multiply(p, 1 - lr * weight_decay, out=p)
             np.subtract(p, w, out=p)
 
+        each(part, chunks(p.size))
+
     def sgd_step(self, p, g, v, **options):
         arrays = (p, g) if v is None else (p, g, v)
         if p.size <= CHUNK // 2 or not all(_flat(a) for a in arrays):
             super().sgd_step(p, g, v, **options)
             return
         flat = [a.reshape(-1) for a in arrays]
-        for start, stop in chunks(p.size, 2):
+        step = super().sgd_step
+
+        def part(start, stop):
             p, g, *rest = [a[start:stop] for a in flat]
-            super().sgd_step(p, g, rest[0] if rest else None, **options)
+            step(p, g, rest[0] if rest else None, **options)
+
+        each(part, chunks(p.size, 2))
 
 
 def _in_chunks(function, *arrays):
     """function(...) of base.py on arrays of one shape, a chunk at a time: its temporaries stay in the cache."""
     out = np.empty(arrays[0].shape, arrays[0].dtype)
     flat, y = [a.reshape(-1) for a in arrays], out.reshape(-1)
-    for start, stop in chunks(out.size, 4):
+
+    def part(start, stop):
         y[start:stop] = function(*[a[start:stop] for a in flat])
+
+    each(part, chunks(out.size, 4))
     return out
 
 

@@ -1,6 +1,7 @@
 """NumPy attention in blocks of queries: no (L, S) matrix is kept, and a causal block skips the keys that lie after it."""
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from tensorlite.backend.base import Backend
 from tensorlite.backend.cpu_rows import SAFE, row_dot, row_sum
 from tensorlite.backend.scratch import covered, scratch
+from tensorlite.backend.threads import each
 
 BLOCK = 64  # queries in a block, at most
 SCORES = 1 << 17  # scores in a block, at most (while it has 16 queries or more): they are to stay in the cache
@@ -27,7 +29,8 @@ class AttentionKernels(Backend):
         # memory in the order of q's: a head split that was a view is then undone by a view
         out = np.empty_like(q, shape=(*q.shape[:-1], v.shape[-1]))
         lse = np.empty((*q.shape[:-1], 1), q.dtype)
-        for at, rows, seen in _blocks(q, k, causal):
+
+        def part(at, rows, seen):
             head = q[at][..., rows, :]
             s, qs = scratch(q.dtype, (*head.shape[:-1], seen), head.shape)
             np.multiply(head, scale, out=qs)
@@ -35,8 +38,8 @@ class AttentionKernels(Backend):
             z = row_sum(s)[..., None]
             if drop is not None:
                 np.multiply(s, drop[at][..., rows, :seen], out=s)
-            part = out[at][..., rows, :]
-            np.matmul(s, v[at][..., :seen, :], out=part)
+            block = out[at][..., rows, :]
+            np.matmul(s, v[at][..., :seen, :], out=block)
             empty = None if z.all() else z == 0  # rows that may attend nowhere
             if empty is not None:
                 z += empty
@@ -44,7 +47,9 @@ class AttentionKernels(Backend):
             if empty is not None:
                 lse[at][..., rows, :][empty] = math.inf
             np.divide(1.0, z, out=z)
-            np.multiply(part, z, out=part)
+            np.multiply(block, z, out=block)
+
+        each(part, _blocks(q, k, causal))
         return out, lse
 
     def attention_backward(self, g, q, k, v, mask, causal, scale, drop, out, lse, needs):
@@ -57,7 +62,8 @@ class AttentionKernels(Backend):
             return *[None if a is None else a[0] for a in found[:3]], None
         mask, drop = _spread(mask, q, k), _spread(drop, q, k)
         gq, gk, gv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-        for at, rows, seen in _blocks(q, k, causal):
+
+        def part(at, rows, seen):
             head, up, keys = q[at][..., rows, :], g[at][..., rows, :], k[at][..., :seen, :]
             shape = (*head.shape[:-1], seen)
             p, gs, qs, sum_k, sum_v = scratch(q.dtype, shape, shape, head.shape, keys.shape,
@@ -76,9 +82,15 @@ class AttentionKernels(Backend):
             last = rows.stop == q.shape[-2]  # the first block that comes: it sees most keys
             _gather(gk[at], gs, qs, sum_k, seen, last)
             _gather(gv[at], p, up, sum_v, seen, last)
-            part = gq[at][..., rows, :]
-            np.matmul(gs, keys, out=part)
-            np.multiply(part, scale, out=part)
+            block = gq[at][..., rows, :]
+            np.matmul(gs, keys, out=block)
+            np.multiply(block, scale, out=block)
+
+        def heads(*blocks):  # those of the same slice one after the other: they add to the same keys and values
+            for one in blocks:
+                part(*one)
+
+        each(heads, (list(group) for _, group in itertools.groupby(_blocks(q, k, causal), key=lambda one: one[0].start)))
         return *[a if need else None for a, need in zip((gq, gk, gv), needs)], None
 
 
