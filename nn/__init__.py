@@ -21,6 +21,7 @@ from tensorlite.nn import (
     modules,
     normalization,
     padding,
+    parameters,
     pooling,
     positional,
     rnn,
@@ -40,12 +41,13 @@ from tensorlite.nn.dropout import *
 from tensorlite.nn.flatten import *
 from tensorlite.nn.fold import *
 from tensorlite.nn.instancenorm import *
-from tensorlite.nn.linear import Identity, Linear
+from tensorlite.nn.linear import Bilinear, Identity, Linear, NonDynamicallyQuantizableLinear
 from tensorlite.nn.loss import *
 from tensorlite.nn.module import Module
 from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import Buffer, Parameter
+from tensorlite.nn.parameters import *
 from tensorlite.nn.pooling import *
 from tensorlite.nn.positional import *
 from tensorlite.nn.rnn import *
@@ -55,6 +57,7 @@ from tensorlite.nn.transformer import *
 from tensorlite.nn.upsampling import *
 
 __all__ = [
+    "Bilinear",
     "Buffer",
     "Identity",
     "Linear",
@@ -62,6 +65,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
+    "NonDynamicallyQuantizableLinear",
     "Parameter",
     "Sequential",
     "functional",
@@ -79,6 +83,7 @@ __all__ += instancenorm.__all__
 __all__ += loss.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__
+__all__ += parameters.__all__
 __all__ += pooling.__all__
 __all__ += positional.__all__
 __all__ += rnn.__all__

@@ -27,7 +27,7 @@ class _Numbered(Module):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return type(self)(*list(self)[index]) if isinstance(self, Sequential) else type(self)(list(self)[index])
+            return type(self)(list(self)[index])
         return self._modules[self._place(index.__index__())]
 
     def __setitem__(self, index, module):
@@ -56,10 +56,11 @@ class _Numbered(Module):
         return module
 
     def insert(self, index, module):
-        """Put a module before `index`."""
+        """Put a module before `index`; returns self."""
         everything = list(self)
         everything.insert(index, module)
         self._set_all(everything)
+        return self
 
 
 class Sequential(_Numbered):
@@ -85,6 +86,39 @@ class Sequential(_Numbered):
             raise errors.IndexRangeError(f"Sequential: index {index} is out of range, it has {n} modules")
         return list(self._modules)[index]
 
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return type(self)(dict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
+
+    def __add__(self, other):
+        self._sequential(other)
+        return Sequential(*self, *other)
+
+    def __iadd__(self, other):
+        self._sequential(other)
+        return self.extend(other)
+
+    def __mul__(self, times):
+        return Sequential(*list(self) * self._times(times))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times):
+        modules = list(self)
+        return self.extend(modules * (self._times(times) - 1))
+
+    def _sequential(self, other):
+        if not isinstance(other, Sequential):
+            raise errors.DTypeError(f"Sequential: only another Sequential can be added, not {type(other).__name__}")
+
+    def _times(self, times):
+        if not isinstance(times, int):
+            raise errors.DTypeError(f"Sequential: it can be repeated an int of times, not {type(times).__name__}")
+        if times < 1:
+            raise errors.ArgumentError(f"Sequential: it can be repeated 1 time or more, not {times}")
+        return times
+
     def forward(self, input):
         for module in self:
             input = module(input)
@@ -100,6 +134,9 @@ class ModuleList(_Numbered):
 
     def __iadd__(self, modules):
         return self.extend(modules)
+
+    def __add__(self, modules):
+        return type(self)([*self, *modules])
 
     def __repr__(self):
         """Modules that read alike, one after the other, are shown once, as `(0-5): 6 x ...`."""
@@ -127,14 +164,28 @@ class ModuleDict(Module):
             self[name] = m
 
     def __getitem__(self, name):
+        if name not in self._modules:
+            raise KeyError(f"ModuleDict has no {name!r}; it has {', '.join(self._modules)}")
         return self._modules[name]
+
+    def pop(self, key):
+        """Take out the module of a name and return it."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def clear(self):
+        """Take out all modules."""
+        self._modules.clear()
+        Module._changes += 1
 
     def __setitem__(self, name, module):
         self.register_module(name, module)
 
     def __delitem__(self, name):
-        del self._modules[name]
-        Module._changes += 1
+        if name not in self._modules:
+            raise KeyError(f"ModuleDict has no {name!r}; it has {', '.join(self._modules)}")
+        self._forget(name)
 
     def __len__(self):
         return len(self._modules)

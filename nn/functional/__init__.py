@@ -5,6 +5,7 @@ from tensorlite import methods
 from tensorlite.creation import one_hot
 from tensorlite.nn.functional.activation import *
 from tensorlite.nn.functional.attention import *
+from tensorlite.nn.functional.bilinear import *
 from tensorlite.nn.functional.ctc import *
 from tensorlite.nn.functional.distance import *
 from tensorlite.nn.functional.dropout import *
