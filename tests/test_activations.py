@@ -86,6 +86,14 @@ def test_in_place(device, name):
     np.testing.assert_allclose(host(a), host(b), rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ELEMENTS, ids=ids)
+def test_the_dtype_stays(device, name):
+    for dtype in (tl.float16, tl.float32, tl.float64):
+        assert ELEMENTS[name][0](F, tl.tensor(normal(4, 2)).to(dtype)).dtype == dtype
+    x = tl.tensor([-1.0], dtype=tl.float64)
+    assert float(F.leaky_relu(x, 0.3)) == -0.3  # no rounding to float32 on the way
+
+
 def test_names_with_an_underscore(device):
     for name, args in {"relu_": (), "leaky_relu_": (0.2,), "threshold_": (0.1, 3.0), "hardtanh_": (-0.1, 0.1), "elu_": (),
                        "selu_": (), "celu_": (), "rrelu_": (0.2, 0.3)}.items():  # fmt: skip

@@ -5,6 +5,7 @@ so that they are right at every order. Slopes at kinks are PyTorch's."""
 import inspect
 
 from tensorlite import errors
+from tensorlite.creation import full
 from tensorlite.inplace import update
 from tensorlite.ops.convert import cast
 from tensorlite.ops.functions import logaddexp, relu, sigmoid, tanh
@@ -61,7 +62,8 @@ def relu(input, inplace=False) -> Tensor:
 
 
 def _leaky(x, slope):
-    return where(x > 0, x, x * slope)
+    one = full((), 1.0, dtype=x.dtype, device=x.device)  # of two numbers `where` would make float32
+    return x * where(x > 0, one, slope)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False) -> Tensor:
