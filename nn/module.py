@@ -1,17 +1,16 @@
 """Module: the base of all layers and models. It keeps parameters, buffers and sub-modules, and knows its place when called."""
 
-import collections
+import difflib
 
 from tensorlite import errors
 from tensorlite.backend import as_device, dtypes
 from tensorlite.modes import no_grad
 from tensorlite.nn.parameter import Buffer, Parameter
+from tensorlite.nn.state import Stateful
 from tensorlite.tensor import Handle, Scope, Tensor, mode
 
-IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
 
-
-class Module:
+class Module(Stateful):
     """Subclass it, call `super().__init__()`, assign parameters and sub-modules in `__init__`, compute in `forward`.
 
     Example:
@@ -126,7 +125,9 @@ class Module:
                 f"{type(self).__name__} has no attribute {name!r}: super().__init__() was not called yet"
             )
         have = [n for n in dir(self) if not n.startswith("_") and n not in _METHODS]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {', '.join(have)}")
+        close = difflib.get_close_matches(name, dir(self), 1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {', '.join(have)}{meant}")
 
     def __delattr__(self, name):
         if any(name in store for store in (self._parameters, self._buffers, self._modules)):
@@ -238,63 +239,13 @@ class Module:
             raise AttributeError(f"{target!r} is not a parameter")
         return value
 
-    # ------------------------------------------------------------ state
-    def state_dict(self, *, prefix="", keep_vars=False) -> dict:
-        """path -> tensor (detached, sharing memory) for all parameters and persistent buffers, with PyTorch's keys."""
-        state = {}
-        for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
-            for name, value in (*module._parameters.items(), *module._buffers.items()):
-                if value is not None and name not in module._transient:
-                    state[f"{path}.{name}" if path else name] = value if keep_vars else value.detach()
-        return state
-
-    def load_state_dict(self, state_dict, strict=True, assign=False) -> IncompatibleKeys:
-        """Copy the tensors of `state_dict` into the parameters and buffers of the same names.
-
-        strict: all keys must match. assign: take the tensors themselves instead of copying into the memory here.
-
-        Raises:
-            TensorliteError: missing or unexpected keys (strict), or a shape that differs; nothing is loaded then.
-        """
-        own = self.state_dict(keep_vars=True)
-        strange = [
-            f"{k}: a tensor is needed, not {type(v).__name__}" for k, v in state_dict.items() if not hasattr(v, "shape")
-        ]
-        if strange:
-            raise errors.DTypeError(f"load_state_dict of {type(self).__name__}:\n    " + "\n    ".join(strange))
-        missing = [k for k in own if k not in state_dict]
-        unexpected = [k for k in state_dict if k not in own]
-        faults = [
-            f"{k}: shape {tuple(v.shape)} was given, {tuple(own[k].shape)} is needed"
-            for k, v in state_dict.items()
-            if k in own and tuple(v.shape) != tuple(own[k].shape)
-        ]
-        if strict and missing:
-            faults.append(f"missing keys: {', '.join(missing)}")
-        if strict and unexpected:
-            faults.append(f"unexpected keys: {', '.join(unexpected)}")
-        if faults:
-            raise errors.TensorliteError(f"load_state_dict of {type(self).__name__}:\n    " + "\n    ".join(faults))
-        with no_grad():
-            for key in own:
-                if key in state_dict:
-                    self._load_one(key, own[key], state_dict[key], assign)
-        return IncompatibleKeys(missing, unexpected)
-
-    def _load_one(self, key, own, value, assign):
-        if not isinstance(value, Tensor):
-            from tensorlite.creation import as_tensor
-
-            value = as_tensor(value, device="cpu")
-        if not assign:
-            own.copy_(value)
-            return
-        path, _, name = key.rpartition(".")
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path such as "blocks.3.norm.running_mean"."""
+        path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        if name in module._parameters:
-            module._parameters[name] = value if isinstance(value, Parameter) else Parameter(value, own.requires_grad)
-        else:
-            module._buffers[name] = value
+        if name not in module._buffers:
+            raise AttributeError(f"{target!r} is not a buffer")
+        return module._buffers[name]
 
     # ------------------------------------------------------------ switches and moves
     def train(self, mode: bool = True) -> "Module":
@@ -379,6 +330,10 @@ class Module:
     def half(self) -> "Module":
         """Convert to float16."""
         return self.to(dtypes.float16)
+
+    def bfloat16(self) -> "Module":
+        """Convert to bfloat16."""
+        return self.to(dtypes.as_dtype("bfloat16"))
 
     # ------------------------------------------------------------ hooks
     def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False) -> Handle:

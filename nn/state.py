@@ -1,0 +1,176 @@
+"""The saved state of a module: state_dict, load_state_dict, their hooks and the methods that a layer may override."""
+
+import collections
+
+from tensorlite import errors
+from tensorlite.creation import as_tensor
+from tensorlite.modes import no_grad
+from tensorlite.nn.parameter import Parameter
+from tensorlite.tensor import Handle, Tensor
+
+IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
+EXTRA = "_extra_state"
+
+
+class Stateful:
+    """What Module knows of saving and loading."""
+
+    _version = 1
+    _state_hooks = _state_pre_hooks = _load_hooks = _load_pre_hooks = None
+    _loading = None  # the values found so far, while load_state_dict checks; nothing is written before all is right
+
+    def get_extra_state(self):
+        """More than tensors to be saved; a subclass that defines it defines set_extra_state too."""
+        raise NotImplementedError(f"{type(self).__name__} defines no get_extra_state")
+
+    def set_extra_state(self, state):
+        """Take back what get_extra_state gave."""
+        raise NotImplementedError(f"{type(self).__name__} defines no set_extra_state")
+
+    def state_dict(self, *args, destination=None, prefix="", keep_vars=False) -> dict:
+        """path -> tensor (detached, sharing memory) for all parameters and persistent buffers, with PyTorch's keys."""
+        given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
+        destination = given.get("destination", destination)
+        prefix, keep_vars = given.get("prefix", prefix), given.get("keep_vars", keep_vars)
+        destination = {} if destination is None else destination
+        for hook in list((self._state_pre_hooks or {}).values()):
+            hook(self, prefix, keep_vars)
+        self._save_to_state_dict(destination, prefix, keep_vars)
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in list((self._state_hooks or {}).values()):
+            answer = hook(self, destination, prefix, {"version": self._version})
+            destination = destination if answer is None else answer
+        return destination
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        """Put the tensors of this module alone into `destination`; for subclasses to change."""
+        for name, value in self._own_state():
+            destination[prefix + name] = value if keep_vars else value.detach()
+        if type(self).get_extra_state is not Stateful.get_extra_state:
+            destination[prefix + EXTRA] = self.get_extra_state()
+
+    def _own_state(self):
+        for name, value in (*self._parameters.items(), *self._buffers.items()):
+            if value is not None and name not in self._transient:
+                yield name, value
+
+    def load_state_dict(self, state_dict, strict=True, assign=False) -> IncompatibleKeys:
+        """Copy the tensors of `state_dict` into the parameters and buffers of the same names.
+
+        strict: all keys must match. assign: take the tensors themselves instead of copying into the memory here.
+
+        Raises:
+            TensorliteError: missing or unexpected keys (strict), or a shape that differs; nothing is loaded then.
+        """
+        if not hasattr(state_dict, "items"):
+            raise errors.DTypeError(f"load_state_dict: a dict is needed, not {type(state_dict).__name__}")
+        metadata, state = getattr(state_dict, "_metadata", None) or {}, dict(state_dict)
+        missing, unexpected, faults, found, after = [], [], [], [], []
+
+        def walk(module, prefix):
+            local = {**metadata.get(prefix[:-1], {}), "assign_to_params_buffers": assign}
+            for hook in list((module._load_pre_hooks or {}).values()):
+                hook(module, state, prefix, local, strict, missing, unexpected, faults)
+            object.__setattr__(module, "_loading", found)
+            try:
+                module._load_from_state_dict(state, prefix, local, strict, missing, unexpected, faults)
+            finally:
+                object.__delattr__(module, "_loading")
+            for name, child in module._modules.items():
+                if child is not None:
+                    walk(child, f"{prefix}{name}.")
+            after.append(module)
+
+        def check():
+            wrong = list(faults)
+            if strict and keys.missing_keys:
+                wrong.append(f"missing keys: {', '.join(keys.missing_keys)}")
+            if strict and keys.unexpected_keys:
+                wrong.append(f"unexpected keys: {', '.join(keys.unexpected_keys)}")
+            if wrong:
+                strange = [f for f in faults if "a tensor is needed" in f]
+                kind = errors.DTypeError if strange else errors.TensorliteError
+                raise kind(f"load_state_dict of {type(self).__name__}:\n    " + "\n    ".join(strange or wrong))
+
+        with no_grad():
+            walk(self, "")
+            keys = IncompatibleKeys(missing, list(dict.fromkeys(unexpected)))
+            if faults or not any(m._load_hooks for m in after):  # a hook may strike keys from the report, as in PyTorch
+                check()
+            for put in found:
+                put()
+        for module in after:
+            for hook in list((module._load_hooks or {}).values()):
+                if hook(module, keys) is not None:
+                    raise errors.TensorliteError(
+                        "load_state_dict: a hook after loading changes incompatible_keys in place and returns None"
+                    )
+        check()
+        return keys
+
+    def _load_from_state_dict(
+        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+    ):
+        """Look up the tensors of this module alone and note what is missing or wrong; for subclasses to change."""
+        put = (self._loading if self._loading is not None else []).append
+        assign, names = local_metadata.get("assign_to_params_buffers", False), set(self._modules)
+        for name, own in self._own_state():
+            key = prefix + name
+            names.add(name)
+            if key not in state_dict:
+                missing_keys.append(key)
+            elif not hasattr(value := state_dict[key], "shape"):
+                error_msgs.append(f"{key}: a tensor is needed, not {type(value).__name__}")
+            elif tuple(value.shape) != tuple(own.shape):
+                error_msgs.append(f"{key}: shape {tuple(value.shape)} was given, {tuple(own.shape)} is needed")
+            else:
+                put(lambda name=name, own=own, value=value: self._load_one(name, own, value, assign))
+        if type(self).set_extra_state is not Stateful.set_extra_state:
+            names.add(EXTRA)
+            if prefix + EXTRA in state_dict:
+                put(lambda value=state_dict[prefix + EXTRA]: self.set_extra_state(value))
+            else:
+                missing_keys.append(prefix + EXTRA)
+        for key in state_dict:
+            if key.startswith(prefix):
+                head, dot, _ = key[len(prefix) :].partition(".")
+                if head not in names or (dot and head not in self._modules):
+                    unexpected_keys.append(key)
+
+    def _load_one(self, name, own, value, assign):
+        if not isinstance(value, Tensor):
+            value = as_tensor(value, device="cpu")
+        if not assign:
+            own.copy_(value)
+        elif name in self._parameters:
+            self._parameters[name] = value if isinstance(value, Parameter) else Parameter(value, own.requires_grad)
+        else:
+            self._buffers[name] = value
+
+    def _put_hook(self, store, hook):
+        object.__setattr__(self, store, self.__dict__.get(store) or {})
+        return Handle.put(self, store, hook)
+
+    def register_state_dict_pre_hook(self, hook) -> Handle:
+        """Call `hook(module, prefix, keep_vars)` before state_dict."""
+        return self._put_hook("_state_pre_hooks", hook)
+
+    def register_state_dict_post_hook(self, hook) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after state_dict, to change it in place."""
+        return self._put_hook("_state_hooks", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def register_load_state_dict_pre_hook(self, hook) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` before loading."""
+        return self._put_hook("_load_pre_hooks", hook)
+
+    def _register_load_state_dict_pre_hook(self, hook, with_module=False) -> Handle:
+        """The same, for a hook that does not take the module unless with_module."""
+        return self._put_hook("_load_pre_hooks", hook if with_module else lambda module, *args: hook(*args))
+
+    def register_load_state_dict_post_hook(self, hook) -> Handle:
+        """Call `hook(module, incompatible_keys)` after loading."""
+        return self._put_hook("_load_hooks", hook)

@@ -1,0 +1,86 @@
+"""state_dict and load_state_dict as subclasses and hooks change them: overridden methods, extra state, hooks, the report."""
+
+import pytest
+
+import tensorlite as tl
+from tensorlite import nn
+from tensorlite.errors import TensorliteError
+
+
+class Renamed(nn.Linear):
+    """Reads files in which the weight was called `w`; keeps a count beside the tensors."""
+
+    count = 0
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        if prefix + "w" in state_dict:
+            state_dict[prefix + "weight"] = state_dict.pop(prefix + "w")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "note"] = tl.ones(1)
+
+    def get_extra_state(self):
+        return {"count": self.count}
+
+    def set_extra_state(self, state):
+        self.count = state["count"]
+
+
+def test_overridden_methods_and_extra_state():
+    net = nn.Sequential(Renamed(2, 3))
+    net[0].count = 7
+    state = net.state_dict()
+    assert list(state) == ["0.weight", "0.bias", "0._extra_state", "0.note"]
+    state["0.w"] = state.pop("0.weight") * 0 + 5
+    fresh = nn.Sequential(Renamed(2, 3))
+    with pytest.raises(TensorliteError, match=r"unexpected keys: 0\.note"):
+        fresh.load_state_dict(state)
+    assert fresh[0].count == 0 and "0.w" in state  # nothing loaded, the caller's dict as it was
+    del state["0.note"]
+    fresh.load_state_dict(state)
+    assert fresh[0].count == 7 and (fresh[0].weight == 5).all()
+
+
+def test_hooks():
+    net, said = nn.Sequential(nn.Linear(2, 2)), []
+    net[0].register_state_dict_pre_hook(lambda m, prefix, keep: said.append(("pre", prefix)))
+    net[0]._register_state_dict_hook(lambda m, state, prefix, meta: state.__delitem__(prefix + "bias"))
+    assert list(net.state_dict()) == ["0.weight"] and said == [("pre", "0.")]
+    net.register_load_state_dict_pre_hook(
+        lambda m, state, prefix, *rest: state.__delitem__("stray") if "stray" in state else None
+    )
+    handle = net.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.clear())
+    assert net.load_state_dict({"0.weight": tl.ones(2, 2), "stray": tl.ones(1)}).missing_keys == []
+    assert (net[0].weight == 1).all()
+    handle.remove()
+    with pytest.raises(TensorliteError, match=r"missing keys: 0.bias"):
+        net.load_state_dict({"0.weight": tl.zeros(2, 2)})
+    assert (net[0].weight == 1).all()
+
+
+def test_destination_and_prefix_by_position():
+    out = {"before": 1}
+    assert nn.Linear(1, 1).state_dict(out, "a.") is out and list(out) == ["before", "a.weight", "a.bias"]
+
+
+def test_report_equals_pytorch():
+    torch = pytest.importorskip("torch")
+    reports = []
+    for n, t in ((nn, tl), (torch.nn, torch)):
+        net = n.Sequential(n.Linear(2, 2), n.BatchNorm1d(2))
+        state = dict(net.state_dict()) | {k: t.ones(1) for k in ("x", "0.y", "0.weight.z", "9.weight")}
+        del state["1.running_mean"], state["0.bias"]
+        reports.append([sorted(keys) for keys in net.load_state_dict(state, strict=False)])
+    assert reports[0] == reports[1]
+
+
+def test_a_misspelt_attribute_and_buffers_by_path():
+    net = nn.Sequential(nn.BatchNorm1d(2))
+    with pytest.raises(AttributeError, match="did you mean 'running_mean'"):
+        net[0].runing_mean  # noqa: B018
+    assert net.get_buffer("0.running_mean") is net[0].running_mean
+    with pytest.raises(AttributeError, match=r"'0\.weight' is not a buffer"):
+        net.get_buffer("0.weight")
+    assert net.bfloat16()[0].weight.dtype is tl.bfloat16
