@@ -247,6 +247,16 @@ class Module(Stateful):
             raise AttributeError(f"{target!r} is not a buffer")
         return module._buffers[name]
 
+    def set_submodule(self, target: str, module: "Module", strict: bool = False) -> None:
+        """Put `module` at a path such as "blocks.3.attn"; strict: only where there is one already."""
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if not name or (strict and name not in parent._modules):
+            raise AttributeError(f"set_submodule: {type(parent).__name__} has no module {name!r} to replace")
+        if not isinstance(module, Module):
+            raise errors.DTypeError(f"set_submodule: a Module is needed, not {type(module).__name__}")
+        parent._put(name, module, parent._modules)
+
     # ------------------------------------------------------------ switches and moves
     def train(self, mode: bool = True) -> "Module":
         """Set training mode (dropout active) in this module and all below."""
@@ -330,6 +340,10 @@ class Module(Stateful):
     def half(self) -> "Module":
         """Convert to float16."""
         return self.to(dtypes.float16)
+
+    def type(self, dst_type) -> "Module":
+        """Convert to a floating-point dtype."""
+        return self.to(dtype=dst_type)
 
     def bfloat16(self) -> "Module":
         """Convert to bfloat16."""

@@ -84,3 +84,12 @@ def test_a_misspelt_attribute_and_buffers_by_path():
     with pytest.raises(AttributeError, match=r"'0\.weight' is not a buffer"):
         net.get_buffer("0.weight")
     assert net.bfloat16()[0].weight.dtype is tl.bfloat16
+
+
+def test_set_submodule_and_type():
+    net = nn.Sequential(nn.Sequential(nn.Linear(1, 2)), nn.Tanh())
+    net.set_submodule("0.0", nn.Linear(1, 3))
+    assert net(tl.ones(2, 1)).shape == (2, 3) and list(net.state_dict()) == ["0.0.weight", "0.0.bias"]
+    with pytest.raises(AttributeError, match="no module '7' to replace"):
+        net.set_submodule("0.7", nn.Tanh(), strict=True)
+    assert net.type(tl.float64)[0][0].weight.dtype is tl.float64
