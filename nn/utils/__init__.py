@@ -2,7 +2,15 @@
 sequences of different lengths (`rnn`)."""
 
 from tensorlite.nn.utils import rnn
-from tensorlite.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_
+from tensorlite.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from tensorlite.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "rnn",
+    "vector_to_parameters",
+]

@@ -4,6 +4,8 @@ import math
 
 from tensorlite import errors
 from tensorlite.modes import no_grad
+from tensorlite.ops.join import stack
+from tensorlite.ops.norms import vector_norm
 from tensorlite.tensor import Tensor, wrap
 
 
@@ -50,3 +52,28 @@ def clip_grad_value_(parameters, clip_value, foreach=None) -> None:
     """Limit each element of the gradients to [-clip_value, clip_value]."""
     for p in _with_grad(parameters):
         p.grad.clamp_(-float(clip_value), float(clip_value))
+
+
+@no_grad
+def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None) -> Tensor:
+    """The norm of all tensors taken as one vector.
+
+    Raises:
+        TensorliteError: it is nan or inf, and error_if_nonfinite.
+    """
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not tensors:
+        return Tensor([0.0]).sum()
+    device = tensors[0].device
+    total = vector_norm(stack([vector_norm(t, norm_type).to(device) for t in tensors]), norm_type)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise errors.TensorliteError(f"get_total_norm: the norm is {total.item()}; find its cause with detect_anomaly")
+    return total
+
+
+@no_grad
+def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None) -> None:
+    """Scale all gradients by min(1, max_norm / (total_norm + 1e-6)): clipping by a norm that is known already."""
+    factor = min(1.0, float(max_norm) / (float(total_norm) + 1e-6))
+    for p in _with_grad(parameters):
+        p.grad.mul_(factor)
