@@ -11,6 +11,7 @@ if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn
 
 from tensorlite import backend as _backend, errors, interop as _interop, methods as _methods, random as _random
 from tensorlite.backend import Device as device, get_default_device, set_default_device
+
 from tensorlite.backend.threads import get_num_threads, set_num_threads  # isort: skip
 from tensorlite.backend.dtypes import (
     bool_ as bool,

@@ -8,8 +8,9 @@ import weakref
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
+from tensorlite.elementwise import as_operand
 from tensorlite.modes import set_grad_enabled
-from tensorlite.op import as_operand, registry
+from tensorlite.op import registry
 from tensorlite.ops.convert import cast
 from tensorlite.ops.index import make_key
 from tensorlite.ops.scatter import Target, number

@@ -4,7 +4,7 @@ import functools
 import types
 
 from tensorlite import errors, inplace
-from tensorlite.op import NotAnOperand
+from tensorlite.elementwise import NotAnOperand
 from tensorlite.ops import (
     compare,
     convert,

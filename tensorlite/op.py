@@ -1,4 +1,4 @@
-"""How an operation is declared and recorded: Op, Fused, and the math namespaces its rules run on.
+"""How an operation is declared and recorded: Op, Fused, and the math namespaces its rules run on. Elementwise stands apart.
 
 The operations themselves stand in ops/, one family a file; the walk that calls the rules is autograd.py.
 """
@@ -7,10 +7,11 @@ import itertools
 import weakref
 
 from tensorlite import errors
-from tensorlite.backend import Device, dtypes
-from tensorlite.tensor import OWNED, Node, Tensor, clock, mode, path, wrap
+from tensorlite.backend import dtypes
+from tensorlite.tensor import OWNED, Node, Tensor, mode, path, wrap
 
 registry = {}  # name -> Op
+NO_ARGS = {}
 
 
 class _Counted:
@@ -194,180 +195,9 @@ class Op:
         return kind(errors.compose(op.name, text, errors.argument_table(op.inputs, arrays), path()))
 
 
-class NotAnOperand(errors.DTypeError):
-    """The other operand is of a type that tensors do not compute with; operators turn it into NotImplemented."""
-
-
-class Elementwise(Op):
-    """An op on one or two tensors (or a tensor and a number) that computes element by element, with broadcasting.
-
-    `op.operator` is the hot path of small models, made once for each op by `_unary` or `_binary`; it returns NotImplemented
-    for operands that tensors do not know, as Python's operators should.
-    """
-
-    floats = False  # integers become the default floating-point dtype first
-
-    def __init_subclass__(op, **_):
-        super().__init_subclass__()
-        op.operator = staticmethod((_unary if len(op.inputs) == 1 else _binary)(op))
-
-    @classmethod
-    def apply(op, *inputs):
-        out = op.operator(*inputs)
-        if out is NotImplemented:
-            wrong = next((x for x in inputs if not isinstance(x, (Tensor, bool, int, float))), inputs[0])
-            what = "a tensor or a number" if len(op.inputs) > 1 else "a tensor"
-            raise errors.DTypeError(
-                errors.compose(op.name, f"{what} is needed, not {type(wrong).__name__}", "", path())
-            )
-        return out
-
-    @classmethod
-    def unify(op, x, y):
-        """Both operands on one device in one dtype: PyTorch's promotion, numbers as they are, NumPy arrays as tensors."""
-        x, y = as_operand(op, x), as_operand(op, y)
-        if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-            raise errors.DTypeError(f"{op.name}: one of the two must be a tensor, got numbers; use tl.tensor({x})")
-        dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
-        if op.floats and not dtype.is_floating_point:
-            dtype = dtypes.get_default_dtype()
-        if isinstance(x, Tensor) and isinstance(y, Tensor) and x.device is not y.device:
-            x, y = together(op, (x, y))
-        device = (x if isinstance(x, Tensor) else y).device
-        (x, a, xn), (y, b, yn) = (_operand(v, dtype, device) for v in (x, y))
-        return x, y, a, b, device, xn, yn
-
-
-NO_ARGS = {}
-_blank = object.__new__
-
-
 def noted(x):
     """What a node keeps beside a value that it saved, to notice later changes: the Version of its memory."""
     return OWNED if x._v is None and x.node is not None else x.version
-
-
-def _binary(op):
-    """The function that computes and records a binary elementwise op: same dtype and device first, all else in `unify`."""
-    forward, floats, saves, differentiable = op.forward, op.floats, op.saves, op.rules is not None
-    kept = [op.kept((m & 1, m & 2)) for m in range(4)] if differentiable else ()
-    owned = [tuple([OWNED if k else None for k in ks]) for ks in kept]  # the versions, where every tensor is its node's own
-
-    def operator(x, y):
-        try:
-            a, b, device, xn, yn = x.array, y.array, x.device, x.node, y.node
-            alike = a.dtype is b.dtype and y.device is device and not floats
-        except AttributeError:
-            alike = False
-            if type(y) is float and type(x) is Tensor and (a := x.array).dtype.kind == "f":  # the commonest number
-                alike, device, xn, yn = True, x.device, x.node, None
-                b = device.backend.number(y, a.dtype)
-            elif type(x) is float and type(y) is Tensor and (b := y.array).dtype.kind == "f":
-                alike, device, xn, yn = True, y.device, None, y.node
-                a = device.backend.number(x, b.dtype)
-        if not alike:
-            if mode.vmap is not None and (result := mode.vmap.meet(op, (x, y), NO_ARGS)) is not None:
-                return result
-            try:
-                x, y, a, b, device, xn, yn = op.unify(x, y)
-            except NotAnOperand:
-                return NotImplemented
-            except OverflowError as e:  # a number that the dtype does not hold
-                raise op.explain(e, (x, y)) from e
-        try:
-            out = (forward if dtypes.BF16 is None else op.in_float32)(device._backend, a, b)
-        except Exception as e:
-            raise op.explain(e, (x, y)) from e
-        result = _blank(Tensor)
-        result.array = out
-        result.device = device
-        result._v = None
-        if differentiable and (xn is not None or yn is not None) and mode.grad:
-            result.node = node = _blank(Node)  # Node(...), without the call
-            node.op = op
-            node.parents = (xn, yn)
-            if saves:
-                which = 3 if yn is not None and xn is not None else 1 if yn is None else 2
-                keep_a, keep_b, keep_out = kept[which]
-                node.saved = (a if keep_a else None, b if keep_b else None, out if keep_out else None)
-                if which == 3 and x._v is None and y._v is None:
-                    node.versions = owned[3]
-                else:
-                    node.versions = (
-                        noted(x) if keep_a and isinstance(x, Tensor) else None,  # a number has no version
-                        noted(y) if keep_b and isinstance(y, Tensor) else None,
-                        OWNED if keep_out else None,
-                    )
-            else:
-                node.saved = node.versions = ()
-            node.args = NO_ARGS
-            node.shape = out.shape
-            node.dtype = out.dtype
-            node.device = device
-            node.seq = clock()
-            node.scope = mode.scope
-            node.watched = False
-        else:
-            result.node = None
-        if mode.watcher is not None:
-            mode.watcher.forward(op, (x, y), result)
-        return result
-
-    return operator
-
-
-def _unary(op):
-    """The function that computes and records an elementwise op of one tensor."""
-    forward, floats, differentiable = op.forward, op.floats, op.rules is not None
-    keep_a, keep_out = op.kept((True,)) if differentiable else (False, False)
-
-    def operator(x):
-        if type(x) is not Tensor:
-            if not isinstance(x, Tensor):
-                return NotImplemented
-            if x.batched is not None:
-                return x.batched(op, (x,), NO_ARGS)
-        if floats and not x.dtype.is_floating_point:
-            x = registry["cast"].apply(x, dtype=dtypes.get_default_dtype())
-        a, device = x.array, x.device
-        try:
-            out = (forward if dtypes.BF16 is None else op.in_float32)(device._backend, a)
-        except Exception as e:
-            raise op.explain(e, (a,)) from e
-        result = _blank(Tensor)
-        result.array = out
-        result.device = device
-        result._v = result.node = None
-        if differentiable and x.node is not None and mode.grad:
-            saved = (a if keep_a else None, out if keep_out else None)
-            versions = (noted(x) if keep_a else None, OWNED if keep_out else None)
-            result.node = Node(op, (x.node,), saved, versions, NO_ARGS, out, device)
-        if mode.watcher is not None:
-            mode.watcher.forward(op, (x,), result)
-        return result
-
-    return operator
-
-
-def as_operand(op, v):
-    """v as a Tensor or a Python number. Raises NotAnOperand."""
-    if isinstance(v, (Tensor, bool, int, float)):
-        return v
-    if type(v).__module__ == "numpy" and hasattr(v, "dtype"):
-        return wrap(v, Device("cpu")) if v.ndim else v.item()
-    if isinstance(v, complex):
-        raise errors.DTypeError(
-            f"{op.name}: complex numbers are not supported: tensorlite computes with real numbers only"
-        )
-    raise NotAnOperand(errors.compose(op.name, f"a tensor or a number is needed, not {type(v).__name__}"))
-
-
-def _operand(v, dtype, device):
-    if not isinstance(v, Tensor):
-        return v, device.backend.number(v, dtype.dtype), None
-    if v.array.dtype != dtype.dtype:
-        v = registry["cast"].apply(v, dtype=dtype)
-    return v, v.array, v.node
 
 
 def together(op, inputs):

@@ -13,7 +13,8 @@ import pytest
 
 import tensorlite as tl
 from tensorlite import errors, nn
-from tensorlite.op import Elementwise, registry
+from tensorlite.elementwise import Elementwise
+from tensorlite.op import registry
 
 F = nn.functional
 pytestmark = pytest.mark.usefixtures("device")

@@ -28,6 +28,7 @@ FLOORS = [
     ["tensor"],
     ["modes", "tree"],
     ["op"],
+    ["elementwise"],
     ["hooks"],
     ["autograd"],
     ["ops"],

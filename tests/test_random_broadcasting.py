@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import mutually_broadcastable_shapes
 from numeric import host
 
 import tensorlite as tl
-from tensorlite.op import Elementwise, registry
+from tensorlite.elementwise import Elementwise
+from tensorlite.op import registry
 
 try:
     import torch

@@ -234,7 +234,9 @@ def test_half_precision_sums_do_not_overflow_on_the_way(device):
 
 def test_every_record_is_compared_or_internal():
     internal = {"alias", "to_device", "index_add", "dropout", "attention_dropout"}
-    assert {r.name for r in RECORDS if r.torch is False} == internal
+    steps = {"rnn_steps", "lstm_steps", "gru_steps"}  # compared as layers, in test_rnn.py
+    assert {r.name for r in RECORDS if r.torch is False and r.op not in steps} == internal
+    internal |= steps
     assert {r.op for r in COMPARED} | internal >= {
         n for n, op in registry.items() if op.__module__.startswith("tensorlite.")
     }

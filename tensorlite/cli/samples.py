@@ -2,8 +2,9 @@
 
 from tensorlite import errors
 from tensorlite.creation import tensor
+from tensorlite.elementwise import Elementwise
 from tensorlite.gradcheck import GradcheckError, directional_check
-from tensorlite.op import Elementwise, registry
+from tensorlite.op import registry
 from tensorlite.ops.join import cat
 from tensorlite.random import Generator, randn
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tensorlite import random as random_
 from tensorlite.autograd import _roots, walk
+from tensorlite.elementwise import Elementwise
 from tensorlite.modes import no_grad
-from tensorlite.op import Elementwise, Pick, raw_math
+from tensorlite.op import Pick, raw_math
 from tensorlite.tensor import Node, Watcher, mode
 
 FULL = 64  # numbers of a tensor that are kept; of larger ones a summary is

@@ -370,7 +370,7 @@ def dispatch(op, inputs, args):
 
 
 def _elementwise():
-    from tensorlite.op import Elementwise
+    from tensorlite.elementwise import Elementwise
 
     return Elementwise
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from tensorlite.anomaly import source_line
 from tensorlite.autograd import reachable
+from tensorlite.elementwise import Elementwise
 from tensorlite.graph.arrays import Arrays
-from tensorlite.op import Elementwise, Pick
+from tensorlite.op import Pick
 from tensorlite.tensor import Tensor, Version, Watcher
 
 NUMBERS = (bool, int, float)

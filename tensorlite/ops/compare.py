@@ -4,7 +4,7 @@ import math
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Elementwise
+from tensorlite.elementwise import Elementwise
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import function, only_tensor
 from tensorlite.tensor import Tensor, wrap

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Elementwise, Op, as_operand
+from tensorlite.elementwise import Elementwise, as_operand
+from tensorlite.op import Op
 from tensorlite.ops.convert import cast
 from tensorlite.tensor import Tensor, wrap
 

@@ -5,7 +5,7 @@ Integers become the default floating-point dtype first. Each class is the whole 
 
 import math
 
-from tensorlite.op import Elementwise
+from tensorlite.elementwise import Elementwise
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import Mul, function
 from tensorlite.tensor import Tensor

@@ -20,7 +20,7 @@ class CrossEntropy(Fused):
         xp, (n, classes), (low, high) = b.xp, x.shape, b.bounds(target)
         picks, valid = target, None
         wide = x.dtype if x.dtype.itemsize > 2 else xp.float32  # sums overflow half precision
-        if not (n and 0 <= low and high < classes) or 0 <= ignore_index < classes:  # some rows may count for nothing
+        if not (n and low >= 0 and high < classes) or 0 <= ignore_index < classes:  # some rows may count for nothing
             valid = target != ignore_index
             picks = xp.where(valid, target, 0)
             b.check_range(picks, classes, "target class")

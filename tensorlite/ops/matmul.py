@@ -5,7 +5,8 @@ import math
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Op, as_operand
+from tensorlite.elementwise import as_operand
+from tensorlite.op import Op
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import add, mul
 from tensorlite.ops.reduce import need_tensor

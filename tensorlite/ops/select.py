@@ -2,7 +2,8 @@
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Op, as_operand
+from tensorlite.elementwise import as_operand
+from tensorlite.op import Op
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import constant, only_tensor
 from tensorlite.tensor import Tensor

@@ -7,7 +7,8 @@ import math
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Elementwise, Op, as_operand
+from tensorlite.elementwise import Elementwise, as_operand
+from tensorlite.op import Op
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import constant, function, only_tensor
 from tensorlite.ops.select import Clamp

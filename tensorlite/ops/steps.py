@@ -4,7 +4,8 @@ import math
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
-from tensorlite.op import Elementwise, Op
+from tensorlite.elementwise import Elementwise
+from tensorlite.op import Op
 from tensorlite.ops.elementwise import Div, Mul, function, only_tensor
 from tensorlite.tensor import Tensor
 
