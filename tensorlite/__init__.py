@@ -11,8 +11,6 @@ if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn
 
 from tensorlite import backend as _backend, errors, interop as _interop, methods as _methods, random as _random
 from tensorlite.backend import Device as device, get_default_device, set_default_device
-
-from tensorlite.backend.threads import get_num_threads, set_num_threads  # isort: skip
 from tensorlite.backend.dtypes import (
     bool_ as bool,
     can_cast,
@@ -33,6 +31,7 @@ from tensorlite.backend.dtypes import (
     set_default_dtype,
     uint8,
 )
+from tensorlite.backend.threads import get_num_threads, set_num_threads
 from tensorlite.compat import *
 from tensorlite.creation import (
     BoolTensor,
@@ -79,6 +78,7 @@ from tensorlite.modes import (
     set_grad_enabled,
 )
 from tensorlite.ops.compare import *
+from tensorlite.ops.composite import *
 from tensorlite.ops.conv import *
 from tensorlite.ops.convert import *
 from tensorlite.ops.decompositions import *
@@ -134,6 +134,19 @@ from tensorlite.tensor import Size, Tensor
 from tensorlite import autograd, linalg  # isort: skip  (after the names it would be hidden by)
 
 from tensorlite import nn, optim  # isort: skip
+from tensorlite.nn.functional import (  # isort: skip  (PyTorch has these here too)
+    celu,
+    cosine_similarity,
+    group_norm,
+    hardshrink,
+    pairwise_distance,
+    pdist,
+    prelu,
+    rms_norm,
+    rrelu,
+    selu,
+    threshold,
+)
 
 _methods.speak(globals())  # a list in the place of a tensor is refused in words
 __version__ = "0.1.0"

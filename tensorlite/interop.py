@@ -205,6 +205,14 @@ Tensor.short, Tensor.char = _conversion("short", dtypes.int16), _conversion("cha
 Tensor.byte, Tensor.bool = _conversion("byte", dtypes.uint8), _conversion("bool", dtypes.bool_)
 Tensor.nbytes = property(lambda self: self.array.nbytes, doc="Bytes of the elements.")
 Tensor.itemsize = property(lambda self: self.array.itemsize, doc="Bytes of one element.")
+Tensor.is_cpu = property(lambda self: self.device.type == "cpu", doc="Whether the tensor is on the CPU.")
+Tensor.retains_grad = property(
+    lambda self: not self.is_leaf and self.node.retains, doc="Whether backward keeps the gradient of this result."
+)
+Tensor.output_nr = property(
+    lambda self: (self.node.args or {}).get("index", 0) if self.node is not None else 0,
+    doc="Which result of its operation this is.",
+)
 Tensor.is_cuda = property(lambda self: self.device.type == "cuda", doc="Whether the tensor is on a GPU.")
 Tensor.__len__, Tensor.__iter__, Tensor.__bool__, Tensor.__repr__ = _len, _iter, _bool, _repr
 Tensor.__float__ = lambda self: float(_item(self))

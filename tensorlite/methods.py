@@ -7,6 +7,7 @@ from tensorlite import errors, inplace
 from tensorlite.elementwise import NotAnOperand
 from tensorlite.ops import (
     compare,
+    composite,
     convert,
     decompositions,
     einsum,
@@ -47,6 +48,8 @@ METHODS = {
     special: "erf erfc erfinv lgamma digamma sinc logit xlogy",
     select: "clamp clamp_min clamp_max clip masked_fill",
     convert: "clone to",
+    composite: """
+        conj corrcoef cov frexp is_complex is_nonzero is_same_size is_signed mvlgamma real renorm""",
     compare: """
         eq ne lt le gt ge not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not
         bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_left_shift bitwise_right_shift isnan isinf isfinite isposinf
@@ -83,10 +86,10 @@ IN_PLACE = """
     square reciprocal lerp addcmul addcdiv exp exp2 expm1 log log1p log2 log10 sqrt rsqrt hypot sin cos tan asin acos atan
     atan2 arcsin arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh deg2rad rad2deg sigmoid relu
     sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num erf erfc erfinv lgamma digamma polygamma
-    sinc logit xlogy clamp clamp_min clamp_max clip masked_fill eq ne lt le gt ge not_equal less less_equal greater
+    sinc mvlgamma logit xlogy clamp clamp_min clamp_max clip masked_fill eq ne lt le gt ge not_equal less less_equal greater
     greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not
     bitwise_left_shift bitwise_right_shift gcd lcm ldexp
-    cumsum cumprod tril triu
+    cumsum cumprod tril triu renorm
     addmm addmv addr addbmm baddbmm
     index_add index_copy index_fill index_put index_reduce masked_scatter put scatter scatter_add scatter_reduce"""
 

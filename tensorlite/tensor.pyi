@@ -393,6 +393,8 @@ class Tensor:
         """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
     def col_indices(self, **kwargs) -> Tensor:
         """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
+    def conj(self) -> Tensor:
+        """input itself: all numbers are real here."""
     def contiguous(self, *, memory_format=None) -> Tensor:
         """input itself if its memory is in order, else a copy that is. memory_format is accepted without effect."""
     def copy_(self, other, non_blocking=False) -> Tensor:
@@ -401,6 +403,8 @@ class Tensor:
         """|x| with the sign of y, elementwise with broadcasting. Slope d/dx: sign(x) sign(y); d/dy: 0. The slope at x = 0 is chosen as 0."""
     def copysign_(self, other) -> Tensor:
         """copysign in place: the same memory, seen by all views; returns self."""
+    def corrcoef(self) -> Tensor:
+        """Correlation of variables (rows) over observations (columns): cov / (std std^T), (V, N) -> (V, V), within -1..1."""
     def cos(self) -> Tensor:
         """cos x, elementwise. Slope d/dx: -sin x."""
     def cos_(self) -> Tensor:
@@ -411,6 +415,8 @@ class Tensor:
         """cosh in place: the same memory, seen by all views; returns self."""
     def count_nonzero(self, dim=None) -> Tensor:
         """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
+    def cov(self, *, correction=1, fweights=None, aweights=None) -> Tensor:
+        """Covariance of variables (rows) over observations (columns): (V, N) -> (V, V), (N,) -> ()."""
     def cpu(self) -> Tensor:
         """This tensor on the CPU; itself if it is there."""
     def cross(self, other, dim=None, *, out=None) -> Tensor:
@@ -565,6 +571,8 @@ class Tensor:
         """x - trunc(x), elementwise. Slope d/dx: 1."""
     def frac_(self) -> Tensor:
         """frac in place: the same memory, seen by all views; returns self."""
+    def frexp(self) -> Tensor:
+        """(mantissa, exponent) with input = mantissa * 2^exponent, 0.5 <= |mantissa| < 1, exponent an int32."""
     def gather(self, dim, index, *, sparse_grad=False) -> Tensor:
         """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and so on; index may be smaller in the other dimensions."""
     def gcd(self, other) -> Tensor:
@@ -652,6 +660,9 @@ class Tensor:
     def is_contiguous(self, memory_format=None) -> builtins.bool:
         """Whether the elements lie in memory row by row, without gaps."""
     @property
+    def is_cpu(self) -> Any:
+        """Whether the tensor is on the CPU."""
+    @property
     def is_cuda(self) -> builtins.bool:
         """Whether the tensor is on a GPU."""
     def is_floating_point(self) -> builtins.bool:
@@ -669,11 +680,17 @@ class Tensor:
     @property
     def is_nested(self) -> Any:
         """Always False: there are no such tensors here."""
+    def is_nonzero(self) -> builtins.bool:
+        """Whether a tensor of one element is not 0. Raises ShapeError for any other number of elements."""
     def is_pinned(self, device=None) -> builtins.bool:
         """Whether the memory is pinned: never."""
     @property
     def is_quantized(self) -> Any:
         """Always False: there are no such tensors here."""
+    def is_same_size(self, other) -> builtins.bool:
+        """Whether both have the same shape."""
+    def is_signed(self) -> builtins.bool:
+        """Whether the dtype has negative numbers."""
     @property
     def is_sparse(self) -> Any:
         """Always False: there are no such tensors here."""
@@ -849,6 +866,10 @@ class Tensor:
         """multiply in place: the same memory, seen by all views; returns self."""
     def mv(self, vec) -> Tensor:
         """A matrix times a vector: (n, k) and (k,) give (n,)."""
+    def mvlgamma(self, p: builtins.int) -> Tensor:
+        """Logarithm of the multivariate gamma function: p (p - 1) / 4 ln pi + sum_i lgamma(x + (1 - i) / 2), i = 1..p."""
+    def mvlgamma_(self, p: builtins.int) -> Tensor:
+        """mvlgamma in place: the same memory, seen by all views; returns self."""
     def nan_to_num(self, nan=0.0, posinf=None, neginf=None) -> Tensor:
         """input with numbers for nan and for both infinities; None: the largest and the smallest number of the dtype."""
     def nan_to_num_(self, nan=0.0, posinf=None, neginf=None) -> Tensor:
@@ -921,6 +942,9 @@ class Tensor:
         """The values as a NumPy array that shares memory. Needs a CPU tensor without grad, or force=True (which copies)."""
     def outer(self, vec2) -> Tensor:
         """Every element of a vector times every one of another: out[i, j] = input[i] vec2[j]."""
+    @property
+    def output_nr(self) -> Any:
+        """Which result of its operation this is."""
     def permute(self, *order, dims=None) -> Tensor:
         """The dimensions in another order: permute(2, 0, 1), permute((2, 0, 1)) or permute(dims=(2, 0, 1)). A view."""
     def pin_memory(self, device=None) -> Tensor:
@@ -958,6 +982,8 @@ class Tensor:
         """Fill this tensor in place: whole numbers low..to-1; random_(to) begins at 0, random_() takes all that the dtype holds exactly, from 0."""
     def ravel(self) -> Tensor:
         """All elements in one dimension; a view where the memory allows it."""
+    def real(self) -> Tensor:
+        """input itself: all numbers are real here."""
     def reciprocal(self) -> Tensor:
         """1 / x, elementwise. Slope d/dx: -out^2."""
     def reciprocal_(self) -> Tensor:
@@ -974,6 +1000,10 @@ class Tensor:
         """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
     def remainder_(self, other) -> Tensor:
         """remainder in place: the same memory, seen by all views; returns self."""
+    def renorm(self, p, dim, maxnorm) -> Tensor:
+        """Each slice along dim whose p-norm is above maxnorm is scaled to maxnorm; the others stay."""
+    def renorm_(self, p, dim, maxnorm) -> Tensor:
+        """renorm in place: the same memory, seen by all views; returns self."""
     def repeat(self, *sizes, repeats=None) -> Tensor:
         """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
     def repeat_interleave(self, repeats=None, dim=None, *, output_size=None) -> Tensor:
@@ -991,6 +1021,9 @@ class Tensor:
         """input in the shape of other."""
     def retain_grad(self) -> None:
         """Keep the gradient of this result in `.grad` when backward passes it."""
+    @property
+    def retains_grad(self) -> Any:
+        """Whether backward keeps the gradient of this result."""
     def roll(self, shifts, dims=None) -> Tensor:
         """The elements moved by `shifts` places along `dims`; those that leave at one end come in at the other."""
     def rot90(self, k=1, dims=...) -> Tensor:
