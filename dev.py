@@ -77,7 +77,7 @@ def main(name="help", *options):
         checks = [["check"], ["format", "--check"]]
         sys.exit(max(subprocess.call([PYTHON, "-m", "ruff", *check, "."]) for check in checks))
     elif name == "docs":
-        scripts = ("make_stubs", "make_operators", "make_images", "make_learn")
+        scripts = ("make_stubs", "make_operators", "make_performance", "make_images", "make_learn")
         sys.exit(max(subprocess.call([PYTHON, os.path.join("docs", f"{s}.py")]) for s in scripts))
     elif name == "bench":
         hand_over(PYTHON, "-m", "benchmarks", *options)

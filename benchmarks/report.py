@@ -74,7 +74,7 @@ def versions() -> dict:
 
 
 def machine() -> dict:
-    return {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()}
+    return {"system": f"{platform.system()} {platform.machine()}", "processor": processor(), "cores": os.cpu_count()}
 
 
 def processor() -> str:

@@ -186,7 +186,8 @@ def _loader(package, table):
 
     def load(name):
         if name not in table:
-            raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
+            near = errors.near(name, dir(package))
+            raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}{near}")
         module, attribute = table[name]
         value = _importlib.import_module(module)
         if attribute is not None:
@@ -196,6 +197,10 @@ def _loader(package, table):
         return value
 
     return load
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})
 
 
 __getattr__ = _loader(_sys.modules[__name__], _LAZY)

@@ -5,6 +5,8 @@ A message is: op, the rule that was broken (and the likely fix), the arguments, 
     linear: input has 5 features, weight (4, 3) expects 3: input float32 (2, 5), weight float32 (4, 3), in encoder.layers.0.fc1
 """
 
+import difflib
+
 
 class TensorliteError(RuntimeError):
     """Base of all errors raised on purpose by tensorlite; a RuntimeError, as PyTorch's are."""
@@ -106,3 +108,9 @@ def dim_fault(dim, ndim: int) -> str:
     if ndim == 0:
         return f"dim {dim} is out of range for a 0-dimensional tensor (it may be -1 or 0)"
     return f"dim {dim} is out of range for a tensor of {ndim} dimensions (it may be {-ndim} to {ndim - 1})"
+
+
+def near(name: str, known) -> str:
+    """`; did you mean reshape?` for a misspelt name, or nothing."""
+    found = difflib.get_close_matches(name, [k for k in known if not k.startswith("_")], 3, 0.7)
+    return f"; did you mean {' or '.join(found)}?" if found else ""

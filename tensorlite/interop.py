@@ -97,10 +97,7 @@ def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
 
 
 def _dir_error(self, name):
-    import difflib
-
-    near = difflib.get_close_matches(name, [n for n in dir(type(self)) if not n.startswith("_")], n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = errors.near(name, dir(type(self)))
     raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
 

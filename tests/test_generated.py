@@ -13,7 +13,7 @@ import tensorlite as tl
 from tensorlite.methods import IN_PLACE, METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ("make_stubs", "make_operators")
+SCRIPTS = ("make_stubs", "make_operators", "make_performance")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -97,7 +97,8 @@ def _product(name, input, other):
         raise errors.ShapeError(f"{name}: both operands need at least 1 dimension; use * for numbers")
     if input.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
         a, b = tuple(input.shape), tuple(other.shape)
-        hint = "; other.T would fit" if other.ndim > 1 and a[-1] == b[-1] else ""
+        turned = "other.T" if other.ndim == 2 else "other.mT"
+        hint = f"; {turned} would fit" if other.ndim > 1 and a[-1] == b[-1] else ""
         raise errors.ShapeError(
             errors.compose(
                 name,
