@@ -45,6 +45,10 @@ def make() -> str:
         reference = r["median"].get("torch")
         known = f"{reference:.4g} {r['unit']}" if reference is not None else ""
         lines.append(f"| {r['workload']}: {r['what']} | {' | '.join(cells)} | {known} | {goal} |")
+    walls = [r for r in record["results"] if r.get("mode") == "wall" and "tensorlite" in r["ratio"]]
+    if walls:
+        said = ", ".join(f"{r['workload']} {r['ratio']['tensorlite']:.2f}" for r in walls)
+        lines += ["", f"On two threads, by the clock, in the same way: {said}."]
     dates = sorted({r["measured"][:10] for r in results})
     loads = [r["load"] for r in results if r.get("load") is not None]
     packages = ", ".join(f"{k} {v}" for k, v in versions.items())
