@@ -283,7 +283,7 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
             p, g, *rest = [a[start:stop] for a in flat]
             step(p, g, rest[0] if rest else None, **options)
 
-        each(part, chunks(p.size, 2))
+        each(part, chunks(p.size, 2), light=True)
 
 
 def _in_chunks(function, *arrays):

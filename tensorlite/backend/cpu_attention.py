@@ -90,7 +90,9 @@ class AttentionKernels(Backend):
             for one in blocks:
                 part(*one)
 
-        each(heads, (list(group) for _, group in itertools.groupby(_blocks(q, k, causal), key=lambda one: one[0].start)))
+        each(
+            heads, (list(group) for _, group in itertools.groupby(_blocks(q, k, causal), key=lambda one: one[0].start))
+        )
         return *[a if need else None for a, need in zip((gq, gk, gv), needs)], None
 
 

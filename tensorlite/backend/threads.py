@@ -75,13 +75,14 @@ def _blas():
     return None
 
 
-def each(work, parts) -> list:
+def each(work, parts, light=False) -> list:
     """[work(*part) for part in parts], spread over the threads; `work` writes to places of its own. The results keep the order.
 
-    While the threads work the BLAS runs each product on the thread that asks for it.
+    While the threads work the BLAS runs each product on the thread that asks for it. light: a part takes some 20 us only, so
+    that a few of them do not pay for waking a thread.
     """
     parts = list(parts)
-    if len(parts) < 2 or get_num_threads() < 2:
+    if len(parts) < (8 if light else 2) or get_num_threads() < 2:
         return [work(*part) for part in parts]
     if _state.pool is None:
         _state.pool = ThreadPoolExecutor(_state.count - 1, thread_name_prefix="tensorlite")
