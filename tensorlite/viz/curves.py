@@ -1,0 +1,147 @@
+"""Curves over steps: losses, rates, norms; linear or logarithmic, with guide lines, and as sparklines in a terminal."""
+
+import math
+from xml.sax.saxutils import escape
+
+from tensorlite.graph.metrics import width as wide
+from tensorlite.viz.base import Picture, number, sparkline
+
+_STYLE = """<style>
+svg{--ink:#1c2230;--grey:#626b7f;--line:#d8dde6;--paper:#fff;--a:#0b62b8;--b:#b84600}
+@media (prefers-color-scheme:dark){svg{--ink:#e7eaf0;--grey:#9aa3b5;--line:#363d4d;--paper:#1b202c;--a:#7db9f5;--b:#ffa366}}
+text{font:13px system-ui,sans-serif;fill:var(--grey)} .title{font-size:16px;fill:var(--ink)}
+</style>"""
+_MARKS = ("var(--a)", "var(--b)")
+
+
+class Curves(Picture):
+    """Curves over steps. `history` is {name: [(step, value), ...]}; many points are thinned to a smooth line.
+
+    log: the axis goes by powers of ten (zeros and values below are left out and counted). guides: {text: value}, dashed
+    lines across. axis: what is counted along x. Values that are not finite are left out, and the picture says how many.
+    """
+
+    def __init__(self, history, title="loss", width=720, height=360, log=False, guides=None, axis="step"):
+        rows = {k: [(x, float(y)) if log else (x, y) for x, y in v] for k, v in history.items()}
+        good = (lambda y: math.isfinite(y) and y > 0) if log else math.isfinite
+        self.history = {k: [(x, y) for x, y in v if good(y)] for k, v in rows.items()}
+        self.left_out = {k: len(v) - len(self.history[k]) for k, v in rows.items() if len(v) > len(self.history[k])}
+        self.title, self.width, self.height, self.log, self.axis = title, width, height, log, axis
+        self.guides = dict(guides or {})
+
+    @property
+    def missing(self) -> str:
+        """What was left out, in words."""
+        what = "zero or not finite" if self.log else "not finite"
+        return "; ".join(f"{k}: {n} {'value' if n == 1 else 'values'} {what}" for k, n in self.left_out.items())
+
+    def text(self) -> str:
+        """A sparkline for each curve, with its first and last value and its range."""
+        rows = [self.title]
+        for k, v in self.history.items():
+            ys = [math.log10(y) if self.log else y for _, y in _smooth(v, 48)]
+            said = f"{number(v[0][1])} -> {number(v[-1][1])}" if v else "no data"
+            rows.append(f"{k:12} {sparkline(ys)}  {said}" if v else f"{k:12} {said}")
+        rows += [f"guide {k}: {number(v)}" for k, v in self.guides.items()]
+        return "\n".join([*rows, *([self.missing] if self.missing else [])]) + "\n"
+
+    def svg(self) -> str:
+        """The picture as SVG."""
+        up = math.log10 if self.log else float
+        w, h, left, top, bottom = self.width, self.height, 56, 40, 40
+        right = max(96, math.ceil(max([wide(str(k), 13) for k in self.history] or [0])) + 9)
+        guides = {k: up(v) for k, v in self.guides.items()}
+        points = [p for v in self.history.values() for p in v]
+        if not points:
+            said = escape(f"{self.title}: no data" + (f" ({self.missing})" if self.missing else ""))
+            return (
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img">'
+                f'<title>{said}</title>{_STYLE}<rect width="{w}" height="{h}" fill="var(--paper)"/>'
+                f'<text x="20" y="40">{said}</text></svg>\n'
+            )
+        x0, x1 = min(x for x, _ in points), max(x for x, _ in points)
+        lines = {k: _smooth(v, 300) for k, v in self.history.items() if v}
+        if self.log:
+            lines = {k: [(x, up(y)) for x, y in v] for k, v in lines.items()}
+        shown = [y for v in lines.values() for _, y in v] + list(guides.values())
+        ticks = nice_ticks(min(shown), max(shown), 6)
+        y0, y1 = min(ticks[0], min(shown)), max(ticks[-1], max(shown))
+
+        def at(x, y):
+            return (
+                left + (w - left - right) * (x - x0) / ((x1 - x0) or 1),
+                h - bottom - (h - top - bottom) * (y - y0) / ((y1 - y0) or 1),
+            )
+
+        last = ", ".join(f"{k} {v[-1][1]:.4g}" for k, v in self.history.items() if v)
+        alt = escape(f"{self.title} over {x1} steps; last values: {last}", {'"': "&quot;"})
+        out = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{alt}">',
+            f"<title>{alt}</title>{_STYLE}",
+            f'<rect width="{w}" height="{h}" fill="var(--paper)"/><text class="title" x="{left}" y="24">{escape(self.title)}</text>',
+        ]
+        for t in ticks:
+            y = at(x0, t)[1]
+            out.append(f'<line x1="{left}" x2="{w - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/>')
+            out.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{_tick(t, self.log)}</text>')
+        for name, value in guides.items():
+            y = at(x0, value)[1]
+            out.append(
+                f'<line x1="{left}" x2="{w - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--grey)" stroke-dasharray="2 4"/>'
+            )
+            out.append(f'<text x="{left + 6}" y="{y - 5 if y > top + 16 else y + 15:.1f}">{escape(str(name))}</text>')
+        for t in nice_ticks(x0, x1, 6):
+            if x0 <= t <= x1:
+                x = at(t, y0)[0]
+                out.append(f'<text x="{x:.1f}" y="{h - bottom + 20}" text-anchor="middle">{t:g}</text>')
+        out.append(f'<text x="{(left + w - right) / 2}" y="{h - 4}" text-anchor="middle">{escape(self.axis)}</text>')
+        if self.missing:
+            out.append(f'<text x="{w - 8}" y="24" text-anchor="end">{escape(self.missing)}</text>')
+        ends = []
+        for i, (name, line) in enumerate(lines.items()):
+            colour, dash = _MARKS[i % 2], _dash(i)
+            where = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in line))
+            out.append(f'<polyline points="{where}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+            y = at(*line[-1])[1]
+            while any(abs(y - e) < 30 for e in ends):
+                y -= 30
+            while y < 16 or any(abs(y - e) < 30 for e in ends):  # no room above: below
+                y += 30
+            ends.append(y)
+            last = self.history[name][-1][1] if self.log else line[-1][1]
+            text = f'<tspan fill="{colour}">{escape(name)}</tspan><tspan x="{w - right + 8}" dy="15">{last:.4g}</tspan>'
+            out.append(f'<text x="{w - right + 8}" y="{y:.1f}">{text}</text>')
+        return "\n".join([*out, "</svg>", ""])
+
+
+def curves(history, title="loss") -> Curves:
+    """The curves of a training history {name: [(step, value), ...]}; `.save("loss.svg")`, or shown by a notebook."""
+    return Curves(history, title)
+
+
+def _dash(i):
+    """The dashes of curve number i: no two of the first eight look alike."""
+    return "" if i == 0 else f' stroke-dasharray="{("6 3", "6 3", "2 3", "2 3", "10 3", "10 3")[min(i - 1, 5)]}"'
+
+
+def _tick(t, log):
+    """The text at a tick."""
+    return f"{t:g}" if not log else f"1e{t:g}" if t == int(t) else f"{10**t:.1e}"
+
+
+def _smooth(points, most):
+    """At most `most` points: the means of equal stretches. The last point stays what it is only if nothing was thinned."""
+    if len(points) <= most:
+        return points
+    size = len(points) / most
+    pieces = [points[int(i * size) : int((i + 1) * size)] for i in range(most)]
+    return [(p[len(p) // 2][0], sum(y for _, y in p) / len(p)) for p in pieces if p]
+
+
+def nice_ticks(low: float, high: float, about: int) -> list:
+    """Round numbers from at or below `low` to at or above `high`, about that many."""
+    span = (high - low) or abs(high) or 1
+    step = 10 ** math.floor(math.log10(span / about))
+    step = next(step * f for f in (1, 2, 5, 10) if span / (step * f) <= about)
+    first = math.floor(low / step)
+    return [round((first + i) * step, 10) for i in range(math.ceil(high / step - first - 1e-9) + 1)]
