@@ -28,7 +28,7 @@ _PHI = (
 # the tanh formula is of the same kind: (1 + tanh z) / 2 = 1 / (1 + exp(-2 z)), z = sqrt(2 / pi) (x + 0.044715 x^3)
 _TANH = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
 _ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embedding is one product with a one-hot matrix
-_ONE_THREAD = 1 << 25  # multiplications below which a second thread of the BLAS costs more than it brings
+_ONE_THREAD = 1 << 24  # multiplications a thread should have at least
 _FEW_ROWS, _MANY_WEIGHTS = 128, 1 << 15
 _BLOCKS = 1 << 14  # blocks of four random numbers made at a time
 
@@ -73,10 +73,21 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         return value.item() if not _WEAK and isinstance(value, np.generic) else value
 
     def matmul(self, a, b, out=None):
-        if get_num_threads() > 1 and a.size * b.shape[-1] < _ONE_THREAD:
+        count = get_num_threads()
+        if count == 1:
+            return self._matmul(a, b, out)
+        if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.size * b.shape[1] < _ONE_THREAD * count:
+            if a.size * b.shape[-1] >= _ONE_THREAD:
+                return np.matmul(a, b, out=out)
             with one_blas_thread():
                 return self._matmul(a, b, out)
-        return self._matmul(a, b, out)
+        # a piece of the rows for each thread, all on one thread of the BLAS: after a product of its own the threads of
+        # OpenBLAS stay awake for a while, and take the cores from ours
+        if out is None:
+            out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+        step = -(-a.shape[0] // count)
+        each(lambda i: np.matmul(a[i : i + step], b, out=out[i : i + step]), [(i,) for i in range(0, len(a), step)])
+        return out
 
     def _matmul(self, a, b, out):
         if out is None and a.ndim == b.ndim == 2 and len(a) <= _FEW_ROWS and b.size >= _MANY_WEIGHTS:
