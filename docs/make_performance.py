@@ -47,8 +47,9 @@ def make() -> str:
         lines.append(f"| {r['workload']}: {r['what']} | {' | '.join(cells)} | {known} | {goal} |")
     walls = [r for r in record["results"] if r.get("mode") == "wall" and "tensorlite" in r["ratio"]]
     if walls:
-        said = ", ".join(f"{r['workload']} {r['ratio']['tensorlite']:.2f}" for r in walls)
-        lines += ["", f"On two threads, by the clock, in the same way: {said}."]
+        said = [f"{r['workload']} {r['ratio']['tensorlite']:.2f} (middle half of the rounds {r['spread']['tensorlite'][0]:.2f} "
+                f"to {r['spread']['tensorlite'][1]:.2f})" for r in walls]  # fmt: skip
+        lines += ["", f"On two threads, by the clock, while other work went on: {', '.join(said)}."]
     dates = sorted({r["measured"][:10] for r in results})
     loads = [r["load"] for r in results if r.get("load") is not None]
     packages = ", ".join(f"{k} {v}" for k, v in versions.items())
