@@ -72,6 +72,7 @@ class Run:
 
     def __init__(self, config: TrainConfig):
         self.config, self.step, self.history = config, 0, {"train": [], "val": []}
+        self.norms = []  # (step, norm of all gradients before clipping)
         text = read_text(config.text)
         if len(text) < 4 * (config.block + 1):
             raise errors.ArgumentError(
@@ -87,8 +88,11 @@ class Run:
         self.model = GPT(GPTConfig(len(self.tokenizer), dropout=config.dropout, **sizes)).to(config.device)
         groups = self.model.decay_groups(config.weight_decay)
         self.optimizer = AdamW(groups, lr=config.lr, betas=(0.9, 0.99))
-        warmup = min(config.warmup, config.steps // 10)
-        self.schedule = WarmupCosineLR(self.optimizer, warmup, max(1, config.steps))
+        self.schedule = self.plan(self.optimizer)
+
+    def plan(self, optimizer) -> WarmupCosineLR:
+        """The run's schedule from its first step, for an optimizer."""
+        return WarmupCosineLR(optimizer, min(self.config.warmup, self.config.steps // 10), max(1, self.config.steps))
 
     def batch(self, part: str, number: int):
         """Batch `number` of "train" or "val": inputs and targets (B, T). It depends on the seed and the number only, so a
@@ -105,13 +109,14 @@ class Run:
         self.model.train()
         _, loss = self.model(*self.batch("train", self.step))
         loss.backward()
-        clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.schedule.step()
         self.step += 1
         value = loss.item()
         self.history["train"].append((self.step, value))
+        self.norms.append((self.step, norm.item()))
         if not math.isfinite(value):
             raise errors.TensorliteError(
                 f"the loss became {value} at step {self.step}; try a smaller --lr, or find the op with tl.autograd.detect_anomaly()"
@@ -168,6 +173,7 @@ class Run:
             "characters": self.tokenizer.characters,
             "step": self.step,
             "history": self.history,
+            "norms": self.norms,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -201,6 +207,7 @@ class Run:
         random.set_rng_state(state["random"])
         run.step = state["step"]
         run.history = {k: [tuple(v) for v in rows] for k, rows in state["history"].items()}
+        run.norms = [tuple(v) for v in state.get("norms", [])]
         return run
 
 

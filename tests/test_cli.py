@@ -44,7 +44,9 @@ def test_train_leaves_a_whole_run_folder(tmp_path, text, capsys):
         len(re.findall(r"^step +\d+/30  loss \d\.\d{4}  val \d\.\d{4}  [\d,]+ tokens/s  \d+:\d\d left$", shown, re.M))
         == 3
     )
-    assert {p.name for p in out.iterdir()} == {"checkpoint.tl", "config.json", "graph.svg", "loss.svg", "sample.txt"}
+    pictures = {f"{name}.svg" for name in ("graph", "loss", "schedule", "gradients", "updates")}
+    assert {p.name for p in out.iterdir()} == {"checkpoint.tl", "config.json", "sample.txt", *pictures}
+    assert all((out / name).read_text().rstrip().endswith("</svg>") for name in pictures)
     config = json.loads((out / "config.json").read_text())
     assert config["config"]["steps"] == 30 and config["result"]["val_loss"] > 0
     assert (out / "graph.svg").read_text().rstrip().endswith("</svg>")

@@ -1,6 +1,7 @@
 """`tensorlite train`: checks the gradients, trains with a progress bar, and leaves a run folder behind.
 
-A run folder holds checkpoint.tl, config.json, graph.svg (drawn once, before the first step), loss.svg and sample.txt.
+A run folder holds checkpoint.tl, config.json, graph.svg (drawn once, before the first step), sample.txt, and pictures of the
+training: loss.svg, schedule.svg (rates, gradient norms and the clip line), gradients.svg (by layer), updates.svg (by weight).
 """
 
 import dataclasses
@@ -131,11 +132,24 @@ def draw(run, folder):
 
 
 def pictures(run, folder):
-    """loss.svg, from the history so far."""
-    from tensorlite.viz import curves
+    """loss.svg and schedule.svg from the history so far; gradients.svg and updates.svg from the gradient of one more batch.
 
-    if run.history["train"]:
-        curves(run.history, "loss, nats per character").save(folder / "loss.svg")
+    The run stays as it was: no step is taken, and random numbers and gradients are put back.
+    """
+    from tensorlite import viz
+
+    if not run.history["train"]:
+        return
+    viz.curves(run.history, "loss, nats per character").save(folder / "loss.svg")
+    spare = tensorlite.optim.SGD([tensorlite.zeros(1, requires_grad=True)], lr=run.config.lr)
+    viz.schedule(run.plan(spare), run.config.steps, run.config.clip, run.norms).save(folder / "schedule.svg")
+    with tensorlite.random.fork_rng():
+        run.model.train()
+        run.model(*run.batch("train", run.step))[1].backward()
+    viz.grad_flow(run.model, f"gradient by layer after step {run.step}").save(folder / "gradients.svg")
+    if run.optimizer.param_groups[0]["lr"]:
+        viz.update_ratio(run.optimizer, run.model).save(folder / "updates.svg")
+    run.optimizer.zero_grad()
 
 
 def write_config(run, folder, **result):
