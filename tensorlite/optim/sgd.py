@@ -16,11 +16,15 @@ class SGD(Optimizer):
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False,
                  foreach=None, differentiable=False, fused=None):  # fmt: skip
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise errors.ArgumentError("SGD: nesterov needs a momentum above 0 and no dampening")
         defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                    "nesterov": nesterov, "maximize": maximize}  # fmt: skip
+                    "nesterov": nesterov, "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
+                    "fused": fused}  # fmt: skip
         super().__init__(params, defaults)
+
+    def check(self, group):
+        super().check(group)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise errors.ArgumentError("SGD: nesterov needs a momentum above 0 and no dampening")
 
     def update(self, device, p, g, state, group):
         momentum, first = group["momentum"], "momentum_buffer" not in state
