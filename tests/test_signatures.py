@@ -46,8 +46,6 @@ OPEN = {  # still to be made alike; whoever does it drops the line
     "nn.Module.forward": "takes keywords too",
     "nn.Module.modules": "no remove_duplicate",
     "nn.Module.state_dict": "no destination",
-    "optim.Adam": "no decoupled_weight_decay",
-    "optim.Optimizer.add_param_group": "the argument is called group",
     "optim.lr_scheduler.LRScheduler.step": "no epoch",
     "amp.autocast": "device_type has a default",
 }
