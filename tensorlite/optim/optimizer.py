@@ -92,7 +92,12 @@ class Optimizer:
 
     def add_param_group(self, param_group) -> None:
         """Train more parameters, with options of their own."""
-        name, group = type(self).__name__, {**self.defaults, **param_group}
+        name = type(self).__name__
+        if not isinstance(param_group, dict):
+            raise errors.DTypeError(
+                f"{name}: a parameter group is a dict {{'params': [...]}}, not {type(param_group).__name__}"
+            )
+        group = {**self.defaults, **param_group}
         unknown = [k for k in group if k not in (*self.defaults, "params", "initial_lr", "param_names")]
         if wrong := [k for k in unknown if errors.near(k, self.defaults)]:  # other keys are the user's own
             raise errors.ArgumentError(f"{name}: unknown option {sorted(wrong)}; known: {sorted(self.defaults)}")
@@ -138,7 +143,8 @@ class Optimizer:
                 "False (steps are not recorded; write p - lr * g with tensors to go through them)",
             )
         if group.get("fused") and group.get("foreach"):
-            self.refuse("fused and foreach", "both True", "not both True")
+            name = type(self).__name__
+            raise errors.ArgumentError(f"{name}: fused and foreach exclude each other; give True to one of them")
 
     @_hooked
     def step(self, closure=None):
