@@ -113,7 +113,7 @@ def _card(card, colours, sizes):
     if fill(card) != "op":
         words.append(f'fillcolor="{colours[fill(card)]}"')
     if card.output:
-        words.append(f'color="{colours["grad"]}" penwidth=2')
+        words.append(f'color="{colours["alarm" if card.failed else "grad"]}" penwidth=2')
     elif card.kind == "leaf":
         words.append(f'color="{colours["value"]}"')
     elif card.kind in ("constant", "more"):

@@ -11,7 +11,7 @@ from tensorlite import errors, random as random_
 from tensorlite.autograd import enable_grad
 from tensorlite.graph import dot, svg, text, words
 from tensorlite.graph.fold import fold as fold_
-from tensorlite.graph.record import Watch, output_tensors, trace
+from tensorlite.graph.record import Watch, failed, output_tensors, trace
 from tensorlite.tensor import Tensor, mode
 
 SHOW = ("shape", "value", "grad", "local")
@@ -161,7 +161,8 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     """A picture of the computation graph of `target`: operations with shapes, values and gradients, modules as boxes.
 
     target: a Tensor, a tuple or dict of Tensors, or a Module, which is then run once on the example `inputs` (its random state
-    and buffers are as before afterwards).
+    and buffers are as before afterwards). If an operation refuses its input, what ran
+    is drawn, and that operation in red with what it said.
     params: names for tensors: a Module, or a dict name -> Tensor (parameters, inputs, results between).
     depth: how many levels of modules are open; the others are one card each. expand, collapse: names of modules (with *) that
     are open, closed, whatever their level; a module that is a single operation is a card unless expanded.
@@ -186,7 +187,7 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
         Graph: 6 nodes for 4 operations (pow). .save('g.svg')
     """
     _check(depth, show, direction, theme, max_nodes, color_by=color_by, kind=kind)
-    names, given, watch = _names(params), (), None
+    names, given, watch, fault = _names(params), (), None, None
     if isinstance(target, Tensor) or not callable(target):
         if inputs:
             raise errors.ArgumentError(
@@ -200,11 +201,15 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
             )
     else:
         names = {**(_names(target) if hasattr(target, "named_parameters") else {}), **names}
-        outputs, given, watch = _run(target, inputs)
+        outputs, given, watch, fault = _run(target, inputs)
         names.update(given)
     record, arrays = trace(outputs, names, watch, given)
+    if fault is not None:
+        failed(record, fault)
     view = fold_(record, depth, expand, collapse, fold, max_nodes, "local" in show)
     words.write(view, record, arrays, show)
+    if fault is not None:
+        view.notes.append("The forward pass failed at the red node.")
     if not record.operations:
         leaf = any(record.items[i].kind == "leaf" for i in record.outputs)
         reason = "it is a leaf" if leaf else "nothing that it was computed from has requires_grad=True"
@@ -250,7 +255,8 @@ def _names(params):
 
 
 def _run(model, inputs):
-    """(outputs, named inputs, watch): the model run once, with recording on, leaving random state and buffers as they were."""
+    """(outputs, named inputs, watch, what was raised or None): the model run once, with recording on, leaving random state and
+    buffers as they were. Where it failed, the outputs are the tensors that the failing operation was given."""
     given = {}
     for k, (name, value) in enumerate(zip(_arguments(model, len(inputs)), inputs)):
         given.update(output_tensors(value, name or f"input {k}"))
@@ -260,6 +266,11 @@ def _run(model, inputs):
     try:
         with enable_grad():
             value = model(*inputs)
+    except errors.TensorliteError as e:  # a fault of the user's own code goes up as it is
+        outputs = _at_fault(e)
+        if not outputs:
+            raise
+        return outputs, given, watch, e
     finally:
         mode.watcher = before
         random_.set_rng_state(state)
@@ -273,7 +284,23 @@ def _run(model, inputs):
         raise errors.DTypeError(
             f"draw_graph: {type(model).__name__} gave {type(value).__name__}, in which there is no Tensor"
         )
-    return outputs, given, watch
+    return outputs, given, watch, None
+
+
+def _at_fault(error):
+    """The tensors in the hands of the innermost function that failed: of a frame, those among its arguments."""
+    found, step = {}, error.__traceback__
+    while step is not None:
+        code, local = step.tb_frame.f_code, step.tb_frame.f_locals
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+        here = {}
+        for name in code.co_varnames[:count]:
+            value = local.get(name)
+            if isinstance(value, (Tensor, tuple, list)):
+                here.update(output_tensors(value, name))
+        found = {k: v for k, v in here.items() if v.node is None or v.node.op is not None or v.requires_grad} or found
+        step = step.tb_next
+    return found
 
 
 def _arguments(model, count):

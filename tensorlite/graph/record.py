@@ -14,6 +14,10 @@ from tensorlite.op import Pick
 from tensorlite.tensor import Tensor, Version, Watcher
 
 NUMBERS = (bool, int, float)
+DRAWN = (
+    "seed",
+    "offset",
+)  # arguments that say which random numbers: equal layers differ in them, and fold all the same
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ class Item:
     saves: bool = False
     output: str | None = None  # the name of this result, if it is what the picture is of
     where: str | None = None  # the user's source line
+    error: str = ""  # what was raised, if this operation failed
 
 
 @dataclass(slots=True)
@@ -69,6 +74,22 @@ class Record:
     def operations(self) -> int:
         """How many operations were recorded."""
         return sum(item.kind == "op" for item in self.items)
+
+
+def failed(record, error) -> None:
+    """Add the operation that raised `error`; what it was about to read are the outputs of the record so far."""
+    words = str(error)
+    name = words.partition(":")[0].strip()
+    name = name if name.replace("_", "").replace(".", "").isalnum() else type(error).__name__
+    inputs = tuple(dict.fromkeys(record.outputs))
+    for i in inputs:
+        record.items[i].output = None
+    item = Item(
+        len(record.items), "op", op=name, inputs=inputs, output="failed", error=f"{type(error).__name__}: {words}"
+    )
+    item.operands = tuple(f"input {k}" for k in range(len(inputs)))
+    record.items.append(item)
+    record.outputs[:] = [item.id]
 
 
 def trace(outputs, names, watch=None, given=()):
@@ -170,7 +191,7 @@ class _Tracer:
             inputs=tuple(inputs),
             literals=literals,
             operands=names,
-            args=", ".join(f"{k}={_short(v)}" for k, v in node.args.items()) if node.args else "",
+            args=", ".join(f"{k}={_short(v)}" for k, v in node.args.items() if k not in DRAWN) if node.args else "",
             formula=formula,
             local=local,
             view=_view(node) if views else "",

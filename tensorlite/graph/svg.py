@@ -97,7 +97,7 @@ def _card(card, place, colours, about):
     x, y, w, h = place
     out = [f'<g class="card {card.kind}"><title>{plain(card.about)}</title><desc>{plain(about)}</desc>']
     dashes = ' stroke-dasharray="5 4"' if card.kind in ("constant", "more") else ""
-    border = "grad" if card.output else "edge-of-card"
+    border = "alarm" if card.failed else "grad" if card.output else "edge-of-card"
     thick = ' stroke-width="2"' if card.output else ""
     if card.times > 1:
         out.append(

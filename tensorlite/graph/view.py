@@ -30,6 +30,7 @@ class Card:
     inside: str = ""  # of a module card: what happens in it, in words
     used: int = 0  # how many operands read the result
     output: bool = False
+    failed: bool = False  # the operation that raised an error
     ends: list = field(default_factory=list)  # outputs that are results of what is folded away: "h after call 12"
     title: str = ""
     note: str = ""

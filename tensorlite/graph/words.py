@@ -3,6 +3,7 @@
 import linecache
 import math
 import os
+import textwrap
 from collections import Counter
 
 from tensorlite.graph import summary
@@ -50,6 +51,10 @@ class _Writer:
         """An operation: its name or the user's, its formula."""
         item = self.items[card.items[-1]]
         card.title = item.name or item.op
+        if item.error:
+            card.failed, card.note, card.about = True, "failed", item.error
+            card.lines = [Line("", "", "note", row, grid=True) for row in textwrap.wrap(item.error, LONGEST)[:8]]
+            return
         known = [
             f"{item.operands[k]} = {text}" if k < len(item.operands) else text for k, text in item.literals.items()
         ]
