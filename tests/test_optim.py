@@ -1,5 +1,7 @@
 """Optimizers and schedules: PyTorch's numbers over 50 steps, going on from a saved state bit for bit, groups, refusals."""
 
+import copy
+
 import numpy as np
 import pytest
 from numeric import host
@@ -142,8 +144,7 @@ def test_state_and_options_have_the_names_of_pytorch(kind):
         opt = getattr(lib.optim, kind)(params)
         advance(lib, opt, params, range(3, 5))
         state = opt.state_dict()
-        missing = {"fused", "capturable", "foreach", "differentiable"}  # not every rule has each
-        groups = [sorted(set(g) - missing) for g in state["param_groups"]]
+        groups = [sorted(g) for g in state["param_groups"]]
         values = {k: {n for n, v in s.items() if v is not None} for k, s in state["state"].items()}
         return values, groups, [g["params"] for g in state["param_groups"]]
 
@@ -154,6 +155,22 @@ def test_state_and_options_have_the_names_of_pytorch(kind):
             *theirs[1:],
         )
     assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind, _ in SETTINGS}))
+def test_repr_is_pytorchs_and_a_deep_copy_goes_on_by_itself(kind):
+    torch = pytest.importorskip("torch")
+    params = parameters(tl, kind=kind)
+    opt = getattr(tl.optim, kind)(params)
+    assert repr(opt) == repr(getattr(torch.optim, kind)(parameters(torch, kind=kind)))
+    advance(tl, opt, params, range(3, 6))
+    before, other = read(params), copy.deepcopy(opt)
+    before = [a.copy() for a in before]
+    copies = other.param_groups[0]["params"]
+    advance(tl, other, copies, range(6, 9))
+    assert all(np.array_equal(a, b) for a, b in zip(before, read(params), strict=True))
+    advance(tl, opt, params, range(6, 9))
+    assert all(np.array_equal(a, b) for a, b in zip(read(copies), read(params), strict=True))
 
 
 def test_the_state_of_pytorch_is_gone_on_from():
