@@ -386,8 +386,8 @@ def test_contrast():
     "options, words",
     [
         ({"color_by": "memory"}, "color_by='memory' is not there yet; color_by='kind' is"),
-        ({"kind": "backward"}, "kind='backward' is not there yet"),
-        ({"kind": "sideways"}, "kind must be 'forward', not 'sideways'"),
+        ({"kind": "sideways"}, "kind must be one of 'forward', 'backward', 'higher', not 'sideways'"),
+        ({"kind": "sideways"}, "kind must be one of 'forward', 'backward', 'higher', not 'sideways'"),
         ({"direction": "RL"}, "direction must be one of 'TB', 'LR', not 'RL'"),
         ({"theme": "blue"}, "theme must be one of"),
         ({"show": ("value", "colour")}, "show is a tuple of .* got 'colour'"),

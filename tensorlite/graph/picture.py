@@ -9,13 +9,14 @@ from pathlib import Path
 
 from tensorlite import errors, random as random_
 from tensorlite.autograd import enable_grad
-from tensorlite.graph import dot, svg, text, words
+from tensorlite.graph import backward, dot, svg, text, words
 from tensorlite.graph.fold import fold as fold_
 from tensorlite.graph.record import Watch, failed, output_tensors, trace
 from tensorlite.tensor import Tensor, mode
 
 SHOW = ("shape", "value", "grad", "local")
-LATER = {"color_by": ("kind", ("memory", "time", "grad")), "kind": ("forward", ("backward", "higher"))}
+LATER = {"color_by": ("kind", ("memory", "time", "grad"))}
+KINDS = ("forward", "backward", "higher")
 INSTALL = "install Graphviz (https://graphviz.org/download), whose program `dot` makes it"
 
 
@@ -169,6 +170,8 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     fold: draw equal modules that follow one another, or stand side by side, once; in graphs of more than 60 nodes also
     repeated operations. show: any of "shape", "value", "grad", "local" (the derivative of each step, on its edge).
     direction: "TB" (downwards) or "LR". theme: "auto" (as the reader's screen), "light" or "dark".
+    kind: "forward"; "backward" (arrows from the loss, and what each operation hands on); "higher" (the graph of the gradients, as
+    create_graph=True records it; the leaves are named by params).
     max_nodes: with more, modules are closed, and last the middle of the graph becomes one card; the caption says so.
 
     Values: those of results are not kept by the engine. They are shown where the picture ran the model; else where they were
@@ -186,7 +189,15 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
         >>> print(g)
         Graph: 6 nodes for 4 operations (pow). .save('g.svg')
     """
-    _check(depth, show, direction, theme, max_nodes, color_by=color_by, kind=kind)
+    _check(
+        depth,
+        show,
+        direction,
+        theme,
+        max_nodes,
+        color_by=color_by,
+        kind="forward" if kind in ("backward", "higher") else kind,
+    )
     names, given, watch, fault = _names(params), (), None, None
     if isinstance(target, Tensor) or not callable(target):
         if inputs:
@@ -203,11 +214,15 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
         names = {**(_names(target) if hasattr(target, "named_parameters") else {}), **names}
         outputs, given, watch, fault = _run(target, inputs)
         names.update(given)
+    if kind == "higher" and fault is None:
+        outputs = backward.higher(outputs, names)
     record, arrays = trace(outputs, names, watch, given)
     if fault is not None:
         failed(record, fault)
     view = fold_(record, depth, expand, collapse, fold, max_nodes, "local" in show)
     words.write(view, record, arrays, show)
+    if kind == "backward":
+        backward.turn(view, record)
     if fault is not None:
         view.notes.append("The forward pass failed at the red node.")
     if not record.operations:

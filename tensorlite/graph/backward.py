@@ -1,0 +1,47 @@
+"""The other kinds of picture: the walk back from the loss, and the graph that a backward with create_graph=True records."""
+
+from tensorlite import errors
+from tensorlite.autograd import grad, reachable
+from tensorlite.tensor import Tensor
+
+
+def turn(view, record) -> None:
+    """Make a view of the forward pass one of the walk back: arrows from the loss, constants left out, and on each operation
+    what it hands on: the gradient g of its result times its slope."""
+    edges = [e for e in view.edges if not e.constant]
+    used = {i for e in edges for i in (e.source, e.target)}
+    cards = [c for c in view.cards if c.id in used or c.kind != "constant"][::-1]
+    order = {c.id: k for k, c in enumerate(cards)}
+    for card in cards:
+        card.id, item = order[card.id], record.items[card.items[-1]]
+        if card.kind == "op" and not item.error:
+            slopes = [f"{n}: g · ({s})" for n, s in zip(item.operands, item.local, strict=False) if s]
+            card.note = "; ".join(slopes[:2]) + ("; …" if len(slopes) > 2 else "")
+            card.note = card.note if len(card.note) <= 52 else card.note[:51] + "…"
+        card.lines = [line for line in card.lines if line.kind != "value"]
+    for e in edges:
+        e.source, e.target = order[e.target], order[e.source]
+    view.cards, view.edges = cards, sorted(edges, key=lambda e: (e.target, e.source))
+    view.notes.append("Walk back: g is the gradient that arrives at a node.")
+
+
+def higher(outputs, names) -> dict:
+    """The gradients of a scalar for its leaves, recorded as a graph of their own: name -> Tensor; no `.grad` changes.
+
+    Raises:
+        GraphError: not one scalar, or nothing that requires grad.
+    """
+    if len(outputs) != 1 or next(iter(outputs.values())).numel() != 1:
+        raise errors.GraphError("draw_graph: kind='higher' needs one scalar, such as a loss; use .sum()")
+    (root,) = outputs.values()
+    leaves = {n: t for n, t in names.items() if isinstance(t, Tensor) and t.requires_grad and t.is_leaf}
+    known = {t.node for t in leaves.values()}
+    nodes = reachable([root.node])[0] if root.node is not None else []
+    leaves = {n: t for n, t in leaves.items() if t.node in set(nodes)}
+    if not leaves:
+        raise errors.GraphError(
+            "draw_graph: kind='higher' needs the leaves by name: params=model, or params={'x': x}"
+            + ("" if known else "; none of those given requires grad")
+        )
+    grads = grad(root, list(leaves.values()), create_graph=True, allow_unused=True)
+    return {f"grad of {n}": g for n, g in zip(leaves, grads, strict=True) if g is not None}
