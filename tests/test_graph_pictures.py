@@ -387,7 +387,6 @@ def test_contrast():
     [
         ({"color_by": "memory"}, "color_by='memory' is not there yet; color_by='kind' is"),
         ({"kind": "sideways"}, "kind must be one of 'forward', 'backward', 'higher', not 'sideways'"),
-        ({"kind": "sideways"}, "kind must be one of 'forward', 'backward', 'higher', not 'sideways'"),
         ({"direction": "RL"}, "direction must be one of 'TB', 'LR', not 'RL'"),
         ({"theme": "blue"}, "theme must be one of"),
         ({"show": ("value", "colour")}, "show is a tuple of .* got 'colour'"),

@@ -189,15 +189,7 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
         >>> print(g)
         Graph: 6 nodes for 4 operations (pow). .save('g.svg')
     """
-    _check(
-        depth,
-        show,
-        direction,
-        theme,
-        max_nodes,
-        color_by=color_by,
-        kind="forward" if kind in ("backward", "higher") else kind,
-    )
+    _check(depth, show, direction, theme, max_nodes, kind, color_by=color_by)
     names, given, watch, fault = _names(params), (), None, None
     if isinstance(target, Tensor) or not callable(target):
         if inputs:
@@ -232,14 +224,15 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     return Graph(record, view, direction, theme)
 
 
-def _check(depth, show, direction, theme, max_nodes, **later):
+def _check(depth, show, direction, theme, max_nodes, kind, **later):
     """Refuse what is unknown, or not there yet, in words."""
     for name, (there, missing) in LATER.items():
         if later[name] in missing:
             raise errors.ArgumentError(f"draw_graph: {name}={later[name]!r} is not there yet; {name}={there!r} is")
         if later[name] != there:
             raise errors.ArgumentError(f"draw_graph: {name} must be {there!r}, not {later[name]!r}")
-    for name, value, known in (("direction", direction, ("TB", "LR")), ("theme", theme, ("auto", "light", "dark"))):
+    choices = ("kind", kind, KINDS), ("direction", direction, ("TB", "LR")), ("theme", theme, ("auto", "light", "dark"))
+    for name, value, known in choices:
         if value not in known:
             raise errors.ArgumentError(
                 f"draw_graph: {name} must be one of {', '.join(map(repr, known))}, not {value!r}"
