@@ -69,7 +69,7 @@ class Stateful:
         metadata, state = getattr(state_dict, "_metadata", None) or {}, dict(state_dict)
         missing, unexpected, faults, found, after = [], [], [], [], []
 
-        def walk(module, prefix):
+        def load(module, prefix):
             local = {**metadata.get(prefix[:-1], {}), "assign_to_params_buffers": assign}
             for hook in list((module._load_pre_hooks or {}).values()):
                 hook(module, state, prefix, local, strict, missing, unexpected, faults)
@@ -78,10 +78,6 @@ class Stateful:
                 module._load_from_state_dict(state, prefix, local, strict, missing, unexpected, faults)
             finally:
                 object.__delattr__(module, "_loading")
-            for name, child in module._modules.items():
-                if child is not None:
-                    walk(child, f"{prefix}{name}.")
-            after.append(module)
 
         def check():
             wrong = list(faults)
@@ -95,7 +91,7 @@ class Stateful:
                 raise kind(f"load_state_dict of {type(self).__name__}:\n    " + "\n    ".join(strange or wrong))
 
         with no_grad():
-            walk(self, "")
+            self._load_all(load, "", after)
             keys = IncompatibleKeys(missing, list(dict.fromkeys(unexpected)))
             if faults or not any(m._load_hooks for m in after):  # a hook may strike keys from the report, as in PyTorch
                 check()
@@ -109,6 +105,14 @@ class Stateful:
                     )
         check()
         return keys
+
+    def _load_all(self, load, prefix, after):
+        """load(module, prefix) for this module and all below, parents first; `after` gets them children first."""
+        load(self, prefix)
+        for name, child in self._modules.items():
+            if child is not None:
+                child._load_all(load, f"{prefix}{name}.", after)
+        after.append(self)
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
