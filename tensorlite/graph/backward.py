@@ -15,7 +15,8 @@ def turn(view, record) -> None:
     for card in cards:
         card.id, item = order[card.id], record.items[card.items[-1]]
         if card.kind == "op" and not item.error:
-            slopes = [f"{n}: g · ({s})" for n, s in zip(item.operands, item.local, strict=False) if s]
+            rows = zip(item.operands, item.local, item.inputs, strict=False)  # -1: a number, which gets no share
+            slopes = [f"{n}: g" if s == "1" else f"{n}: g · ({s})" for n, s, i in rows if s and i >= 0]
             card.note = "; ".join(slopes[:2]) + ("; …" if len(slopes) > 2 else "")
             card.note = card.note if len(card.note) <= 52 else card.note[:51] + "…"
         card.lines = [line for line in card.lines if line.kind != "value"]

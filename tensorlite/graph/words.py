@@ -53,7 +53,8 @@ class _Writer:
         card.title = item.name or item.op
         if item.error:
             card.failed, card.note, card.about = True, "failed", item.error
-            card.lines = [Line("", "", "note", row, grid=True) for row in textwrap.wrap(item.error, LONGEST)[:8]]
+            rows = textwrap.wrap(item.error, LONGEST)[:8]
+            card.lines = [Line("", "", "note", row.ljust(max(map(len, rows)), "\u00a0")) for row in rows]
             return
         known = [
             f"{item.operands[k]} = {text}" if k < len(item.operands) else text for k, text in item.literals.items()
