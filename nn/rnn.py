@@ -12,7 +12,7 @@ from tensorlite.nn.parameter import Parameter
 from tensorlite.nn.utils.rnn import PackedSequence
 from tensorlite.ops.join import cat, stack
 from tensorlite.ops.recurrent import GruSteps, LstmSteps, RnnSteps
-from tensorlite.tensor import Tensor, here
+from tensorlite.tensor import Tensor, here, mode
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 
@@ -182,7 +182,7 @@ class RNNBase(Module):
             if not isinstance(state, Tensor) or tuple(state.shape) != want:
                 got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
                 raise errors.ShapeError(here(f"{name}: hx: {what} must have shape {want}, got {got}"))
-            if state.dtype != data.dtype:
+            if state.dtype != data.dtype and not mode.casts:
                 fault = f"hx: {what} is {state.dtype.name}, input {data.dtype.name}; convert one"
                 raise errors.DTypeError(here(f"{name}: {fault}"))
         return [s.unsqueeze(1) for s in hx] if single else list(hx)

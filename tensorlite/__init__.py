@@ -134,6 +134,7 @@ from tensorlite.tensor import Size, Tensor
 from tensorlite import autograd, linalg  # isort: skip  (after the names it would be hidden by)
 
 from tensorlite import nn, optim  # isort: skip
+from tensorlite.nn import swa_utils as _swa_utils  # isort: skip
 from tensorlite.nn.functional import (  # isort: skip  (PyTorch has these here too)
     celu,
     cosine_similarity,
@@ -206,3 +207,4 @@ def __dir__():
 __getattr__ = _loader(_sys.modules[__name__], _LAZY)
 autograd.__getattr__ = _loader(autograd, _LAZY_AUTOGRAD)
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck
+optim.swa_utils = _swa_utils  # averaged models are modules: it stands in nn/

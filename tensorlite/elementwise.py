@@ -138,9 +138,13 @@ def _unary(op):
                 return NotImplemented
             if x.batched is not None:
                 return x.batched(op, (x,), NO_ARGS)
-        if floats and not x.dtype.is_floating_point:
-            x = registry["cast"].apply(x, dtype=dtypes.get_default_dtype())
         a, device = x.array, x.device
+        if floats and a.dtype.char not in "fd":  # integers are cast; 16 bits may be, by autocast
+            if mode.vmap is not None and (out := mode.vmap.meet(op, (x,), NO_ARGS)) is not None:
+                return out
+            if not x.dtype.is_floating_point:
+                x = registry["cast"].apply(x, dtype=dtypes.get_default_dtype())
+                a = x.array
         try:
             out = (forward if dtypes.BF16 is None else op.in_float32)(device._backend, a)
         except Exception as e:

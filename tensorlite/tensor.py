@@ -22,6 +22,7 @@ class _Mode(threading.local):
     module = None  # the innermost running nn.Module
     watcher = None  # the innermost Watcher
     vmap = None  # the innermost running vmap, see func/batched.py
+    casts = False  # inside of autocast: products may get several dtypes, see amp.py
 
 
 mode = _Mode()

@@ -120,14 +120,11 @@ def test_compile_and_precision():
         tl.set_float32_matmul_precision("low")
 
 
-def test_mixed_precision_switched_off_does_nothing_and_on_refuses():
+def test_mixed_precision_switched_off_does_nothing():
     x = tl.ones(2, 2)
     with tl.autocast("cpu", dtype=tl.bfloat16, enabled=False):
         assert (x @ x).dtype is tl.float32
-    assert tl.amp.autocast("cuda", enabled=False)(lambda: 3)() == 3 and not tl.amp.is_autocast_available("cuda")
-    for use in (lambda: tl.autocast("cuda"), lambda: tl.autocast("cpu", tl.bfloat16), lambda: tl.amp.GradScaler()):
-        with pytest.raises(ArgumentError, match=r"mixed precision is not supported; pass enabled=False"):
-            use()
+    assert tl.amp.autocast("cuda", enabled=False)(lambda: 3)() == 3 and tl.amp.is_autocast_available("cuda")
     w = tl.ones(2, requires_grad=True)
     scaler, optimizer = tl.amp.GradScaler("cuda", enabled=False), tl.optim.SGD([w], lr=0.5)
     scaler.scale(w.sum()).backward()

@@ -7,7 +7,7 @@ each is a copy of the windows as a matrix (im2col) and one matrix product.
 
 from tensorlite import errors
 from tensorlite.op import Op
-from tensorlite.tensor import Tensor, here, path
+from tensorlite.tensor import Tensor, here, mode, path
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -201,7 +201,7 @@ def _check(name, input, weight, bias, groups, rank, channels, features):
     for what, v in zip(("input", "weight", "bias"), inputs, strict=True):
         if v is not None and not v.dtype.category:
             raise fault(errors.DTypeError, f"{what} must hold numbers, not bools; use x.float()")
-        if v is not None and v.array.dtype != input.array.dtype:
+        if v is not None and v.array.dtype != input.array.dtype and not mode.casts:
             text = f"input is {input.dtype.name}, {what} {v.dtype.name}; convert one, e.g. x.to(tl.{v.dtype.name})"
             raise fault(errors.DTypeError, text)
     if weight.shape[0] % groups:

@@ -10,7 +10,7 @@ from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
 from tensorlite.ops.matmul import mixed_dtypes, need_tensors, no_out
 from tensorlite.ops.shape import reshape
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, mode, path
 
 __all__ = ["einsum", "inner", "tensordot", "trace"]
 
@@ -237,7 +237,7 @@ def contract(name, operands, labels, out) -> Tensor:
                 raise errors.ShapeError(errors.compose(name, text, table, path()))
             if sizes.get(c, 1) == 1:
                 sizes[c] = n
-    if any(x.array.dtype != operands[0].array.dtype for x in operands):
+    if any(x.array.dtype != operands[0].array.dtype for x in operands) and not mode.casts:
         raise mixed_dtypes(name, [f"operand {i}" for i in range(len(operands))], operands)
     work = []
     for part, x in zip(labels, operands, strict=True):

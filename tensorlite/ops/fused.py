@@ -179,7 +179,7 @@ def linear(input, weight, bias=None) -> Tensor:
         fault = "expects input (..., in), weight (out, in) and bias (out,)"
         table = errors.argument_table(("input", "weight", "bias"), (input, weight, bias))
         raise errors.ShapeError(errors.compose("linear", fault, table, path()))
-    if w.dtype != x.dtype or (bias is not None and bias.array.dtype != x.dtype):
+    if (w.dtype != x.dtype or (bias is not None and bias.array.dtype != x.dtype)) and not mode.casts:
         name, other = ("weight", weight) if w.dtype != x.dtype else ("bias", bias)
         fault = f"input is {input.dtype.name}, {name} {other.dtype.name}; convert one, e.g. x.to(tl.{other.dtype.name})"
         table = errors.argument_table(("input", name), (input, other))

@@ -11,7 +11,7 @@ from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import add, mul
 from tensorlite.ops.reduce import need_tensor
 from tensorlite.ops.shape import expand, reshape, squeeze, unsqueeze
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, mode, path
 
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "dot", "ger", "matmul", "mm", "mv", "outer", "vdot"
@@ -109,7 +109,7 @@ def _product(name, input, other):
         )
     if input.device is not other.device:
         raise Matmul.mixture((input, other))
-    if input.array.dtype != other.array.dtype:
+    if input.array.dtype != other.array.dtype and not mode.casts:
         raise mixed_dtypes(name, ("input", "other"), (input, other))
     row, column = input.ndim == 1, other.ndim == 1
     out = Matmul.apply(unsqueeze(input, 0) if row else input, unsqueeze(other, 1) if column else other)
