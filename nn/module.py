@@ -1,6 +1,7 @@
 """Module: the base of all layers and models. It keeps parameters, buffers and sub-modules, and knows its place when called."""
 
 import difflib
+import warnings
 
 from tensorlite import errors
 from tensorlite.backend import as_device, dtypes
@@ -26,7 +27,7 @@ class Module(Stateful):
     """
 
     training = True
-    _forward_pre_hooks = _forward_hooks = None
+    _forward_pre_hooks = _forward_hooks = _backward_hooks = None
     _changes = 0  # of which modules hold which, anywhere; paths found before the last one are looked up again
     _paths_at = 0
 
@@ -46,10 +47,16 @@ class Module(Stateful):
         try:
             if self._forward_pre_hooks:
                 args, kwargs = self._run_pre_hooks(args, kwargs)
+            if self._backward_hooks:
+                return self._call_watched(args, kwargs)
             out = self.forward(*args, **kwargs)
             if self._forward_hooks:
                 out = self._run_hooks(args, kwargs, out)
             return out
+        except Exception:
+            if self._forward_hooks:
+                self._run_always(args, kwargs)
+            raise
         finally:
             mode.scope, mode.module = outer, parent
 
@@ -356,11 +363,33 @@ class Module(Stateful):
 
     def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False) -> Handle:
         """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
-        return self._hook("_forward_hooks", hook, prepend, with_kwargs)
+        return self._hook("_forward_hooks", hook, prepend, with_kwargs, always_call)
 
-    def _hook(self, store, hook, prepend, with_kwargs):
+    def register_full_backward_hook(self, hook, prepend=False) -> Handle:
+        """Call `hook(module, grad_input, grad_output)`, tuples, when the gradients of the arguments (by position) are there;
+        a tuple that it returns replaces grad_input."""
+        return self._hook("_backward_hooks", hook, prepend, False)
+
+    def register_full_backward_pre_hook(self, hook, prepend=False) -> Handle:
+        """Call `hook(module, grad_output)`, a tuple, before the backward pass goes through the module; a tuple that it returns
+        replaces grad_output."""
+        return self._hook("_backward_hooks", hook, prepend, True)
+
+    def _call_watched(self, args, kwargs):
+        from tensorlite.nn.hooks import BackwardHooks
+
+        hooks = list(self._backward_hooks.values())
+        watch = BackwardHooks(
+            self, [h for h, before, _ in hooks if before], [h for h, before, _ in hooks if not before]
+        )
+        out = self.forward(*watch.inputs(args), **kwargs)
+        if self._forward_hooks:
+            out = self._run_hooks(args, kwargs, out)
+        return watch.outputs(out)
+
+    def _hook(self, store, hook, prepend, *how):
         object.__setattr__(self, store, self.__dict__.get(store) or {})
-        handle = Handle.put(self, store, (hook, with_kwargs))
+        handle = Handle.put(self, store, (hook, *how, *(False,) * (2 - len(how))))
         if prepend:
             hooks = self.__dict__[store]
             first = {handle.key: hooks.pop(handle.key)}
@@ -370,7 +399,7 @@ class Module(Stateful):
         return handle
 
     def _run_pre_hooks(self, args, kwargs):
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+        for hook, with_kwargs, _ in list(self._forward_pre_hooks.values()):
             answer = hook(self, args, kwargs) if with_kwargs else hook(self, args)
             if answer is not None and with_kwargs:
                 args, kwargs = answer
@@ -379,10 +408,19 @@ class Module(Stateful):
         return args, kwargs
 
     def _run_hooks(self, args, kwargs, out):
-        for hook, with_kwargs in list(self._forward_hooks.values()):
+        for hook, with_kwargs, _ in list(self._forward_hooks.values()):
             answer = hook(self, args, kwargs, out) if with_kwargs else hook(self, args, out)
             out = out if answer is None else answer
         return out
+
+    def _run_always(self, args, kwargs):
+        """After a fault in the call: the hooks that are to be called always, with no result. Their own faults are warnings."""
+        for hook, with_kwargs, always in list(self._forward_hooks.values()):
+            if always:
+                try:
+                    hook(self, args, kwargs, None) if with_kwargs else hook(self, args, None)
+                except Exception as e:
+                    warnings.warn(f"{type(self).__name__}: a hook after a failed call failed too: {e}", stacklevel=3)
 
     # ------------------------------------------------------------ text
     def extra_repr(self) -> str:
