@@ -423,6 +423,12 @@ class Module(Stateful):
                     warnings.warn(f"{type(self).__name__}: a hook after a failed call failed too: {e}", stacklevel=3)
 
     # ------------------------------------------------------------ text
+    def summary(self, *inputs, **kwargs):
+        """The table of tl.summary(self, ...)."""
+        from tensorlite.nn.summary import summary
+
+        return summary(self, *inputs, **kwargs)
+
     def extra_repr(self) -> str:
         """What repr shows between the brackets; for subclasses to define."""
         return ""

@@ -163,6 +163,7 @@ _LAZY = {
     **{name: ("tensorlite.serialization", name) for name in ("save", "load")},
     **{name: ("tensorlite.anomaly", name) for name in ("is_anomaly_enabled", "is_anomaly_check_nan_enabled")},
     "vmap": ("tensorlite.func", "vmap"),
+    "summary": ("tensorlite.nn.summary", "summary"),
     **{name: ("tensorlite.amp", name) for name in ("autocast", "is_autocast_available")},
     "BFloat16Tensor": ("tensorlite.compat", "BFloat16Tensor"),
     **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},

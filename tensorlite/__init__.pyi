@@ -104,6 +104,7 @@ from tensorlite.nn.functional.distance import cosine_similarity as cosine_simila
 from tensorlite.nn.functional.distance import pairwise_distance as pairwise_distance
 from tensorlite.nn.functional.distance import pdist as pdist
 from tensorlite.nn.functional.normalization import group_norm as group_norm
+from tensorlite.nn.summary import summary as summary
 from tensorlite.ops.compare import allclose as allclose
 from tensorlite.ops.compare import equal as equal
 from tensorlite.ops.compare import isclose as isclose
