@@ -2,6 +2,7 @@
 
 import difflib
 import warnings
+from typing import Any
 
 from tensorlite import errors
 from tensorlite.backend import as_device, dtypes
@@ -40,7 +41,7 @@ class Module(Stateful):
         """What the module computes; to be defined by the subclass."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args, **kwargs) -> Any:
         outer, parent = mode.scope, mode.module
         name = parent._path_of(self) if parent is not None else ""
         mode.scope, mode.module = Scope(outer, name, type(self).__name__), self
