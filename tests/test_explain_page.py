@@ -178,6 +178,18 @@ def test_words():
     assert {k for k in re.findall(r"\{\{t_(\w+)\}\}", html)} <= set(words.TABLE)
 
 
+@pytest.mark.parametrize("name, pairs", [
+    ("neuron", ["x1 w1", "w1 x2", "x2 w2", "u v", "s b"]), ("fan-out", ["a b"]), ("rnn", ["w h0"]), ("broadcast", ["X b"]),
+])  # fmt: skip
+def test_operands_stand_in_their_order(name, pairs):
+    e = lesson(name)
+    gradients = {s.target: s.after for s in e.steps if s.kind in ("share", "seed")}
+    cards = arrange(e.variables, gradients, {})[0]
+    y = {v.name: c.y for v, c in zip(e.variables, cards)}
+    for a, b in map(str.split, pairs):
+        assert y[a] < y[b]
+
+
 @pytest.mark.parametrize("name", LESSONS)
 def test_cards_do_not_overlap(name):
     e = lesson(name)
@@ -261,6 +273,77 @@ def test_modules_open(tmp_path):
     assert nodes == len(inner.variables) < whole and start.startswith("Start the walk back")
     assert end.startswith("Done") and (whole, opened) == (len(e.variables), "")
     assert len(e.html().encode()) <= 100_000
+
+
+def test_equal_modules_are_told_once_and_all_open():
+    tl.manual_seed(0)
+    blocks = [tl.nn.Sequential(tl.nn.Linear(8, 32), tl.nn.Tanh(), tl.nn.Linear(32, 8)) for _ in range(20)]
+    e = tl.explain(tl.nn.Sequential(*blocks), tl.rand(3, 8), gradient=tl.ones(3, 8))
+    html = e.html()
+    data = data_of(html)
+    assert len(data["inside"]) == len(e.inside) == 20 and data["shut"] == [] and len(html.encode()) <= 100_000
+    assert "can be opened" not in data["note"]
+    assert len({json.dumps(p["edges"]) for p in data["inside"].values()}) < 10
+
+
+def test_what_does_not_open_is_said(tmp_path, monkeypatch):
+    tl.manual_seed(0)
+    model = tl.nn.Sequential(
+        *[tl.nn.Sequential(tl.nn.Linear(8, n + 2), tl.nn.Tanh(), tl.nn.Linear(n + 2, 8)) for n in range(20)]
+    )
+    e = tl.explain(model, tl.rand(3, 8), gradient=tl.ones(3, 8))
+    monkeypatch.setattr(page_, "MOST_BYTES", 78_000)
+    html = e.html()
+    data = data_of(html)
+    opened, shut = set(map(int, data["inside"])), set(data["shut"])
+    assert opened and shut and opened | shut == set(e.inside) and len(html.encode()) <= 78_000
+    assert f"{len(opened)} of the {len(e.inside)} modules can be opened" in data["note"]
+    script = """const said = [];
+    for (const i of [TOP.shut[0], +Object.keys(TOP.inside)[0]]) {
+      show(steps.findIndex(s => s[0] === 1 && s[1] === i));
+      said.push([document.getElementById("side").textContent.includes("no room"), !!document.getElementById("open")]);
+    }
+    document.body.dataset.said = JSON.stringify(said);"""
+    assert said(browser(html, tmp_path, script)) == [[True, False], [False, True]]
+
+
+def test_texts_stay_readable_and_the_whole_graph_can_be_seen(tmp_path):
+    script = """const said = [], sc = $("scroll"), small = () => Math.min(...[...document.querySelectorAll("#scroll text")]
+      .map(t => parseFloat(getComputedStyle(t).fontSize))) * svg.getBoundingClientRect().width / D.w;
+    said.push(small() >= 10, !$("fit").hidden, sc.scrollWidth > sc.clientWidth);
+    $("fit").click(); said.push(sc.scrollWidth <= sc.clientWidth + 1 && sc.scrollHeight <= sc.clientHeight + 1);
+    $("fit").click(); said.push(small() >= 10);
+    show(steps.length - 5);
+    const to = document.querySelector(".node.ab").getBoundingClientRect(), box = sc.getBoundingClientRect();
+    said.push(to.left >= box.left - 2 && to.top >= box.top - 2 && to.top < box.bottom);
+    document.body.dataset.said = JSON.stringify(said);"""
+    for width in (500, 1440):
+        flags = [f"--window-size={width},900"]
+        assert said(browser(lesson("attention").html(), tmp_path, script, flags=flags)) == [True] * 6
+
+
+@pytest.mark.parametrize("name, want", [
+    ("fan-out", [["L", "a"], ["L", "p", "a"]]),
+    ("rnn", [["h4", "a4", "w"], ["h4", "a4", "h3", "a3", "w"]]),
+])  # fmt: skip
+def test_all_paths_to_a_complete_gradient_are_told(name, want, tmp_path):
+    e = lesson(name)
+    last = [i for i, s in enumerate(e.steps) if s.kind == "share" and s.arrived == s.uses > 1][-1]
+    script = """const told = [...document.querySelectorAll("#side .mono.sm.p")].map(e => e.textContent.split(" → "));
+    const sum = [...document.querySelectorAll("#side .mono.sm b.g")].at(-1).textContent;
+    document.body.dataset.said = JSON.stringify([told, sum, document.querySelector(".acc b:last-of-type").textContent]);"""
+    told, total, after = said(browser(e.html(), tmp_path, script, f"#0.{last + 1}"))
+    assert told[:2] == want and len(told) == e.steps[last].uses and total == after
+
+
+def test_a_cell_lights_its_row_and_column(tmp_path):
+    e = lesson("attention")
+    k = next(i for i, s in enumerate(e.steps) if s.kind == "share" and e.variables[s.source].name == "V")
+    script = """const tiles = [...document.querySelectorAll("#side .k .mx")];
+    tiles[2].children[3].dispatchEvent(new MouseEvent("mouseenter"));  // row 1, column 1 of (6, 2)
+    const hit = m => [...m.children].flatMap((c, i) => c.classList.contains("hit") ? [i] : []);
+    document.body.dataset.said = JSON.stringify(tiles.slice(0, 2).map(hit));"""
+    assert said(browser(e.html(), tmp_path, script, f"#0.{k + 1}")) == [[2, 3], [1, 3]]
 
 
 def test_in_a_notebook(tmp_path):

@@ -12,6 +12,7 @@ from tensorlite.explainer.names import Names, NamingWatch
 from tensorlite.explainer.replay import Replay
 from tensorlite.explainer.source import own_lines
 from tensorlite.explainer.steps import Step, Variable, numbers
+from tensorlite.explainer.text import shape_text
 from tensorlite.explainer.units import Units
 from tensorlite.graph.record import trace
 from tensorlite.modes import enable_grad
@@ -298,6 +299,8 @@ class Builder:
             rule = f"G {rule}" if rule.startswith("@") else f"{rule} G"
         elif slope is not None:
             rule = rule.partition(", ")[0]
+        elif rule == "1":  # the same numbers in another shape
+            rule = f"G as {shape_text(node.parents[i].shape)}"
         full = None
         if share is not None and slope is not None and tuple(slope.shape) != tuple(share.shape):
             full = numbers(steps_.share_of(node, i, e.upstream), device)

@@ -26,7 +26,7 @@ class Card:
 
     w: float
     h: float
-    grid: tuple | None = None  # (rows, columns, width of a cell)
+    grid: tuple | None = None  # (rows, columns, width of a cell, whether the gradient stands beside the value)
     x: float = 0.0
     y: float = 0.0
     column: int = 0
@@ -70,11 +70,14 @@ def _size(variable, gradient):
     rows = 2 if variable.uses or gradient is not None else 1
     if grid is None:
         wide = max(len(range_text(x)) for x in (variable.value, gradient))
+        wide = wide and max(wide, 21)  # all alike: equal modules come out equal, and stand in the page once
         return Card(max(130.0, head, 2 * PAD + LABEL + NUMBER_TEXT * wide), TITLE + rows * (ROW + 1) + 7)
     shown = [v for x in (variable.value, gradient) if x is not None and x.values for v in x.values]
     cell = max(4, max(len(number(v, 3)) for v in shown)) * CELL_TEXT + 9
-    height = TITLE + rows * (grid[0] * ROW + 6) + 6
-    return Card(max(head, 2 * PAD + LABEL + grid[1] * (cell + 2)), height, (*grid, cell))
+    beside = rows == 2 and grid[0] >= 4 and grid[1] <= 3  # a tall tensor: the card does not become as tall again
+    block = LABEL + grid[1] * (cell + 2)
+    wide, tall = (2 * block + PAD, 1) if beside else (block, rows)
+    return Card(max(head, 2 * PAD + wide), TITLE + tall * (grid[0] * ROW + 6) + 6, (*grid, cell, beside))
 
 
 def arrange(variables, gradients, pills):
@@ -92,7 +95,7 @@ def arrange(variables, gradients, pills):
     columns = [[] for _ in range(max(c.column for c in cards) + 1)]
     for v in variables:
         columns[cards[v.id].column].append(cards[v.id])
-    edges, chains = [], []
+    edges, chains, lanes = [], [], []
     for v in variables:
         counts = {}
         for k, i in enumerate(v.inputs):
@@ -102,14 +105,14 @@ def arrange(variables, gradients, pills):
             chain = [cards[i]]
             for c in range(cards[i].column + 1, cards[v.id].column):
                 lane = Card(0.0, 12.0, column=c)
-                columns[c].append(lane)
+                lanes.append(lane)
                 chain.append(lane)
             chain.append(cards[v.id])
             chains.append(chain)
             for a, b in pairwise(chain):
                 a.around.append(b)
                 b.around.append(a)
-    _rows(columns)
+    columns = _best(columns, lanes, edges, cards)
     x = MARGIN
     for c, column in enumerate(columns):
         wide = max(card.w for card in column)
@@ -130,9 +133,66 @@ def arrange(variables, gradients, pills):
     return cards, edges, width, height
 
 
-def _rows(columns, sweeps=24):
-    """Give every card of a column its y: near the middle of its neighbours, none over another."""
+def _best(columns, lanes, edges, cards):
+    """The columns with their rows: of a few orders to begin with, the one with the fewest crossings, and operands in order."""
+    found = None
+    for above, turned in ((False, False), (False, True), (True, False), (True, True)):
+        if found is None or found[0] > (0, 0):
+            tried = [c[::-1] if turned else c[:] for c in columns]
+            for lane in lanes:
+                tried[lane.column].insert(0 if above else len(tried[lane.column]), lane)
+            _rows(tried)
+            cost = (_crossings(tried), _turned(edges, cards))
+            if found is None or cost < found[0]:
+                found = cost, tried, [card.y for column in tried for card in column]
+    _, best, ys = found
+    for card, y in zip((card for column in best for card in column), ys, strict=True):
+        card.y = y
+    if found[0] > (0, 0) and _swaps(best, edges, cards, found[0]):
+        _rows(best, 6, False)
+    return best
+
+
+def _swaps(columns, edges, cards, cost):
+    """Exchange neighbours of a column where that makes it better; returns whether any were."""
+    some = False
     for column in columns:
+        for k, (a, b) in enumerate(pairwise(column[:])):
+            if column[k] is not a:  # it has just been moved on
+                a = column[k]
+            before = a.y, b.y
+            b.y, a.y = a.y, a.y + b.h + GAP_Y
+            now = _crossings(columns), _turned(edges, cards)
+            if now < cost:
+                column[k], column[k + 1], cost, some = b, a, now, True
+            else:
+                a.y, b.y = before
+    return some
+
+
+def _crossings(columns):
+    """How many pairs of lines between neighbouring columns cross."""
+    n = 0
+    for column in columns[:-1]:
+        lines = [(a.y + a.h / 2, b.y + b.h / 2) for a in column for b in a.around if b.column == a.column + 1]
+        n += sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for i, a in enumerate(lines) for b in lines[:i])
+    return n
+
+
+def _turned(edges, cards):
+    """How many operands stand above the one before them, and inputs above those named before them."""
+    inputs, n = {}, 0
+    for e in edges:
+        inputs.setdefault(e.target, []).append(cards[e.source].y)
+    for ys in inputs.values():
+        n += sum(b < a for a, b in pairwise(ys))
+    leaves = [c for i, c in enumerate(cards) if i not in inputs]
+    return n + sum(a.column == b.column and b.y < a.y for a, b in pairwise(leaves))
+
+
+def _rows(columns, sweeps=24, sort=True):
+    """Give every card of a column its y: near the middle of its neighbours, none over another. sort: in whatever order."""
+    for column in columns if sort else ():
         _stack(column)
     for n in range(sweeps):
         order = columns if n % 2 else columns[::-1]
@@ -142,7 +202,8 @@ def _rows(columns, sweeps=24):
                 near = [a for a in card.around if a.column == card.column + side] if n < sweeps - 4 else card.around
                 if near:
                     card.y = sum(a.y + a.h / 2 for a in near) / len(near) - card.h / 2
-            column.sort(key=lambda card: card.y + card.h / 2)
+            if sort:
+                column.sort(key=lambda card: card.y + card.h / 2)
             _spread(column)
 
 

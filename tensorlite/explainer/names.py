@@ -80,6 +80,8 @@ def write(op, operands, args, item) -> str:
         return f"{operands[0]}[{args.get('index')}]"
     if op.name == "permute" and len(args["dims"]) == 2:
         return f"{operands[0]}.T"
+    if op.name == "permute":
+        return f"{operands[0]}.permute{tuple(args['dims'])}"
     if op.name == "index":
         return f"{operands[0]}{item.view}" if item.view else f"{operands[0]}[...]"
     if op.name == "expand":

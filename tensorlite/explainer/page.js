@@ -53,9 +53,14 @@ const number = a => !a ? el("span", {class: "num"}, "–") : same(a) && a[0].len
 
 // ------------------------------------------------------------ the graph
 let svg, cards, lines;
+function part(id) {  // what equal modules have in common stands once
+  const p = {...TOP.inside[id]};
+  for (const k of ["vars", "edges", "steps", "code"]) p[k] = TOP.shared[p[k]];
+  return p;
+}
 function load(id, w, n) {  // the whole graph, or the module of that id
   inner = TOP.inside[id] ? id : "";
-  D = inner ? TOP.inside[id] : TOP;
+  D = inner ? part(id) : TOP;
   V = D.vars;
   A = D.arrays;
   steps = D.steps;
@@ -94,19 +99,21 @@ function load(id, w, n) {  // the whole graph, or the module of that id
     const rows = [["value", "v"]].concat(uses || i === steps.find(s => s[0] === 2)[1] ? [["grad", "g"]] : []);
     const card = {g, badge: null, shown: {}};
     rows.forEach(([key, c], r) => {
-      const high = grid ? grid[0] * ROW + 6 : ROW + 1, top = TITLE + r * high;
-      g.append(sv("text", {x: PAD + 1, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: "lb"}, T[key]));
+      const beside = grid && grid[3], block = grid ? grid[1] * (grid[2] + 2) : 0;
+      const high = grid ? grid[0] * ROW + 6 : ROW + 1, top = TITLE + (beside ? 0 : r * high);
+      const end = w - PAD - (beside && !r ? block + LABEL + PAD : 0);  // where the numbers end
+      g.append(sv("text", {x: beside ? end - block - LABEL + 1 : PAD + 1, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: "lb"}, T[key]));
       const place = sv("g", {});
       g.append(place);
       card.shown[key] = a => {
         place.replaceChildren();
         if (!grid || !a || !a[1]) {
-          place.append(sv("text", {x: w - PAD, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: c + c, "text-anchor": "end"}, a && a[0].length && (!a[1] || a[1].length > 1) ? span(a) : brief(a)));
+          place.append(sv("text", {x: end, y: top + (grid ? grid[0] * ROW / 2 + 4 : 14), class: c + c, "text-anchor": "end"}, a && a[0].length && (!a[1] || a[1].length > 1) ? span(a) : brief(a)));
           return;
         }
         const big = Math.max(...a[1].map(n => typeof n === "number" ? Math.abs(n) : 0)) || 1, [, cols, cw] = grid;
         a[1].forEach((n, k) => {
-          const cx = w - PAD - (cols - k % cols) * (cw + 2) + 2, cy = top + Math.floor(k / cols) * ROW;
+          const cx = end - (cols - k % cols) * (cw + 2) + 2, cy = top + Math.floor(k / cols) * ROW;
           place.append(sv("rect", {x: cx, y: cy, width: cw, height: ROW - 2, rx: 4, class: "c" + c, "fill-opacity": (0.05 + 0.31 * Math.abs(typeof n === "number" ? n : 0) / big).toFixed(2)}),
             sv("text", {x: cx + cw - 4, y: cy + 13, class: "cell", "text-anchor": "end"}, num(n, 3)));
         });
@@ -121,14 +128,23 @@ function load(id, w, n) {  // the whole graph, or the module of that id
     cards.push(card);
     svg.append(g);
   });
-  svg.style.cssText = `width:max(${Math.round(D.w * .74)}px,min(100%,${D.w}px));height:auto`;
   $("scroll").replaceChildren(svg);
+  size(false);
   $("code").replaceChildren(...D.code.map(c => el("div", {}, c)));
   $("lg").textContent = D.lg;
   tabs();
   order(w, n);
 }
 
+let fitted = false;
+function size(whole) {  // texts stay readable: what does not fit is scrolled, or (whole) made smaller for an overview
+  const sc = $("scroll"), b = $("fit");
+  svg.style.cssText = `width:max(${Math.round(D.w * .9)}px,min(100%,${Math.round(D.w * 1.3)}px));height:auto`;
+  fitted = whole && !b.hidden;
+  b.hidden = sc.scrollWidth <= sc.clientWidth + 1 && sc.scrollHeight <= sc.clientHeight + 1;
+  if (fitted) svg.style.cssText = `width:100%;height:auto;max-height:${sc.clientHeight}px`;
+  b.setAttribute("aria-pressed", String(fitted));
+}
 // ------------------------------------------------------------ one step
 function state(n) {
   const seen = new Set(), grads = {}, count = {}, done = new Set(), nth = {};
@@ -200,15 +216,17 @@ function side(s, st) {
   if (kind === 3) share(s, out, name, st);
   if (kind === 4) end(out);
   const whole = kind === 1 || kind === 3 ? s[1] : -1;
+  if (!inner && whole >= 0 && V[whole][1] === "group" && !TOP.inside[whole] && TOP.shut.includes(whole)) out.push(el("p", {class: "p sm"}, say("cannot_open", {s: name(whole)})));
   if (!inner && TOP.inside[whole]) {
     const b = el("button", {id: "open"}, say("open", {s: name(whole)}));
-    b.onclick = () => { stop(); load(String(whole), false, kind === 1 ? 0 : TOP.inside[whole].steps.findIndex(q => q[0] === 2)); };
+    b.onclick = () => { stop(); load(String(whole), false, kind === 1 ? 0 : part(whole).steps.findIndex(q => q[0] === 2)); $("close").focus(); };
     out.push(b);
   }
   box.replaceChildren(...out);
 }
 function share(s, out, name, st) {
-  const [, source, target, , up, slope, full, part, before, after, rule, n, m, why, paths, curve, late, factor] = s;
+  const [, source, target, , up, slope, full, part, before, after, ruleAt, n, m, whyAt, paths, curve, late, factor] = s;
+  const rule = TOP.strings[ruleAt], why = TOP.strings[whyAt];
   const U = A[up], S = A[slope], F = A[full] || A[part], P = A[part], t = name(target);
   const flat = [U, S, F].every(a => a && a[1] && a[1].length === 1) && rule.length < 15;
   const eq = el("div", {class: "eq" + (flat ? "" : " st")});
@@ -221,7 +239,7 @@ function share(s, out, name, st) {
       [...left.children].forEach((e, k) => e.classList.toggle("hit", Math.floor(k / L[0][1]) === i));
       [...right.children].forEach((e, k) => e.classList.toggle("hit", k % R[0][1] === j));
     };
-    const one = (g, text, a, m) => tile(g ? "up" : "lo", g ? T.upstream : T.rule, `${text} ${shape(a[0])}`, m);
+    const one = (g, text, a, m) => tile(g ? "up" : "lo", g ? T.upstream : T.rule, `${text}${g && text === "G" ? ` = ∂${D.out}/∂${name(source)}` : ""} ${shape(a[0])}`, m);
     share = tile("ct", T.share, `${rule} ${shape(P[0])}`, matrix(P, light));
     eq.append(one(gleft, ltext, L, left), el("div", {class: "o"}, "@"), one(!gleft, rtext, R, right), el("div", {class: "o"}, "="), share);
     out.push(eq, el("p", {class: "p sm"}, T.hover));
@@ -233,7 +251,7 @@ function share(s, out, name, st) {
   if (A[full]) {
     out.push(el("p", {class: "p sm"}, "↓ " + say("broadcast", {t, was: shape(P[0]), now: shape(A[full][0])})), tile("ct", say("shaped", {t, shape: shape(P[0])}), null, number(P)));
   }
-  if (curve >= 0) out.push(draw(D.curves[curve], A[V[target][4]], A[V[source][4]], S, V[source][2]));
+  if (curve >= 0) out.push(draw(D.curves[curve], A[V[target][4]], A[V[source][4]], S, V[source][2], t));
   out.push(el("p", {class: "p"}, el("b", {}, T.why + " "), why));
   const acc = el("div", {class: "acc" + (n < m || late ? " wait" : "")});
   const zero = A[before] ? brief(A[before]) : "0";
@@ -242,17 +260,20 @@ function share(s, out, name, st) {
     acc.append(el("div", {class: "num"}, `${t}.grad += ${T.share}`));
     if (A[before]) acc.append(matrix(A[after]));
   }
-  acc.append(el("div", {class: "p"}, late === 2 ? say("late", {t}) : late === 1 ? say("hasty", {t, n, m}) : wrong && (st.count[source] ?? 1) < (V[source][5] || 1) ? say("spoiled", {t, s: name(source)}) : m <= 1 ? say("one_user", {t}) : n < m ? say("waits", {t, n, m}) : say("complete", {t, m})));
+  acc.append(el("div", {class: "p"}, late === 2 ? say("late", {t}) : late === 1 ? say("hasty", {t, n, m}) : wrong && (st.count[source] ?? 1) < (V[source][5] || 1) ? say("spoiled", {t, s: name(source)}) : m <= 1 ? say("one_user", {t}) : n < m ? say(V[target][1] === "input" ? "partial" : "waits", {t, n, m}) : say("complete", {t, m})));
   out.push(acc);
   if (paths.length && !wrong) {
     const box = el("div", {}, el("h2", {}, T.chain));
-    paths.forEach(([ids, slopes, product]) => box.append(el("div", {class: "mono sm p"}, ids.map(name).join(" → ")),
+    const all = steps.slice(0, at).filter(q => q[0] === 3 && q[2] === target).flatMap(q => q[14]).concat(paths);  // of the shares before, too
+    const told = all.length <= 4 && n === all.length ? all : paths;
+    told.forEach(([ids, slopes, product]) => box.append(el("div", {class: "mono sm p"}, ids.map(name).join(" → ")),
       el("div", {class: "mono sm", style: "padding-left:1em"}, el("span", {class: "s"}, slopes.map(x => num(x)).join(" × ")), " = ", el("b", {class: "g"}, num(product)))));
+    if (told.length > 1 && told === all) box.append(el("div", {class: "mono sm"}, told.map(q => num(q[2])).join(" + ").replaceAll("+ −", "− ") + " = ", el("b", {class: "g"}, brief(A[after]))));
     box.append(el("p", {class: "p sm"}, paths.length > 1 || m > 1 ? T.add_paths : T.multiply));
     out.push(box);
   }
 }
-function draw([x0, x1, ys], X, Y, S, label) {
+function draw([x0, x1, ys], X, Y, S, label, of) {
   const good = ys.filter(y => y !== null), w = 340, h = 150, p = 12;
   let lo = Math.min(...good), hi = Math.max(...good);
   const px = X && X[1] || [], py = Y && Y[1] || [];
@@ -280,7 +301,18 @@ function draw([x0, x1, ys], X, Y, S, label) {
     }
     g.append(sv("circle", {class: "pt", cx: fx(x), cy: fy(y), r: px.length === 1 ? 5 : 3.5}));
   });
-  g.append(sv("text", {x: p, y: p + 4}, label));
+  const one = px.length === 1 && typeof slopes[0] === "number";
+  const places = [[p, p + 6, "start"], [w - p, h - p, "end"], [p, h - p, "start"], [w - p, p + 6, "end"]];
+  const words = [[label, "", label.length * 7.4], ...one ? [[say("slope_at", {x: `${of} = ${num(px[0])}`, k: num(slopes[0])}), "sl", 0]] : []];
+  const free = ([x, y, side], long) => {  // no point of the curve below the words
+    const left = side === "end" ? x - long : x, near = (X, Y) => X > left - 8 && X < left + long + 8 && Y > y - 18 && Y < y + 9;
+    return !ys.some((v, i) => v !== null && near(fx(x0 + (x1 - x0) * i / (ys.length - 1)), fy(v))) && !px.some((v, i) => near(fx(v), fy(py[i])));
+  };
+  words.forEach(([said, cls, long]) => {
+    if (cls) long = said.length * 7.4;
+    const k = Math.max(0, places.findIndex(q => free(q, long))), [[x, y, side]] = places.splice(k, 1);
+    g.append(sv("text", {x, y, "text-anchor": side, class: cls}, said));
+  });
   return g;
 }
 function rows(head, body) {
@@ -289,12 +321,12 @@ function rows(head, body) {
 function end(out) {
   out.push(el("p", {class: "p"}, wrong ? T.wrong_end : T.p_end));
   if (D.nudges.length) {
-    out.push(el("h2", {}, T.nudge));
+    out.push(el("h2", {}, T.nudge), el("p", {class: "p sm"}, say("change", {out: D.out})));
     const last = state(at).grads;
     out.push(el("div", {class: "wide"}, rows([T.input, T.grad, T.predicted, T.measured], D.nudges.map(([n, place, g, p, m]) => {
       const i = V.findIndex(v => v[0] === n), shown = wrong && last[i] && !place.length ? last[i][1][0] : g;
       return el("tr", wrong && shown !== g ? {class: "on"} : {}, el("td", {class: "mono"}, n + (place.length ? `[${place}]` : "")), el("td", {class: "mono g"}, num(shown)), el("td", {class: "mono"}, num(wrong ? shown * .01 : p)), el("td", {class: "mono"}, num(m)));
-    }))), el("p", {class: "p sm"}, say("change", {out: D.out})));
+    }))));
   }
   if (D.descent && !wrong) {
     const [lr, b, a] = D.descent;
@@ -306,12 +338,12 @@ function code(s) {
   const line = s[0] === 1 ? V[s[1]][6] : s[0] >= 2 ? D.ask : -1;
   [...$("code").children].forEach((e, i) => e.className = i === line || s[0] === 0 && V.some(v => v[6] === i && v[1] === "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
 }
-const table3 = a => brief(a, a && a[1] && a[1].length > 1 ? 3 : 4);
+const table3 = (a, most, long) => a && a[0].length && (!a[1] || a[1].length > most) ? long(a) : brief(a, a && a[1] && a[1].length > 1 ? 3 : 4);
 function table(s, st) {
   const from = steps.find(q => q[0] === 2)[1];
   const body = V.map((v, i) => [v, i]).reverse().filter(([v, i]) => v[5] || i === from).map(([v, i]) =>
-    el("tr", s[0] === 3 && s[2] === i ? {class: "on"} : {}, el("td", {class: "mono"}, v[0]), el("td", {class: "mono v"}, st.seen.has(i) ? table3(A[v[4]]) : "–"),
-      el("td", {class: "mono g"}, table3(st.grads[i])), el("td", {class: "mono"}, i === from ? T.seed : `${st.count[i] || 0}/${v[5]}`)));
+    el("tr", s[0] === 3 && s[2] === i || s[0] === 4 && v[1] === "input" ? {class: "on"} : {}, el("td", {class: "mono"}, v[0]), el("td", {class: "mono v"}, st.seen.has(i) ? table3(A[v[4]], 3, a => shape(a[0])) : "–"),
+      el("td", {class: "mono g"}, table3(st.grads[i], 6, span)), el("td", {class: "mono"}, i === from ? T.seed : `${st.count[i] || 0}/${v[5]}`)));
   $("table").replaceChildren(rows([T.node, T.value, T.grad, T.shares], body));
 }
 
@@ -341,7 +373,7 @@ function tabs() {
   $("tabs").replaceChildren();
   if (inner) {
     const b = el("button", {id: "close"}, T.close);
-    b.onclick = () => { stop(); load("", false, TOP.steps.findIndex(s => s[0] === 3 && s[1] === +inner)); };
+    b.onclick = () => { stop(); load("", false, TOP.steps.findIndex(s => s[0] === 3 && s[1] === +inner)); $("open")?.focus(); };
     $("tabs").append(b);
   }
   if (D.wrong.length) [["right_order", false], ["wrong_order", true]].forEach(([key, w]) => {
@@ -354,6 +386,8 @@ $("b0").onclick = () => { stop(); show(0); };
 $("b1").onclick = () => { stop(); show(at - 1); };
 $("b2").onclick = () => { stop(); show(at + 1); };
 $("bp").onclick = play;
+$("fit").onclick = () => { size(!fitted); show(at); };
+addEventListener("resize", () => size(fitted));
 $("theme").onclick = () => {
   const r = document.documentElement, dark = r.dataset.theme ? r.dataset.theme === "dark" : matchMedia("(prefers-color-scheme:dark)").matches;
   r.dataset.theme = dark ? "light" : "dark";

@@ -12,36 +12,54 @@ from tensorlite.graph.summary import number
 MOST_BYTES = 100_000
 LIMITS = (64, 36, 16, 1)  # numbers of a tensor in full: fewer where the page would become too large
 FILES = ("page.html", "page.css", "page.js")
+SHARED = ("vars", "edges", "steps", "code")
 CURVES = 12  # curves of a page at most are told point by point
 
 
 def page(explanation) -> str:
-    """The HTML, at most 100 kB: where that is not enough room, larger tensors are summarised."""
+    """The HTML, at most 100 kB: where that is not enough room, larger tensors are summarised, then fewer modules open.
+
+    What does not open is said on the page.
+    """
+    best, opened = "", -1
     for limit in LIMITS:
-        made = _page(explanation, limit)
-        if len(made.encode("utf-8", "replace")) <= MOST_BYTES:
+        made, found = _page(explanation, limit)
+        fits = len(made.encode("utf-8", "replace")) <= MOST_BYTES
+        if opened < 0 or (fits and found > opened):
+            best, opened = made, found if fits else -1
+        if fits and found == len(explanation.inside):
             break
-    return made
+    return best
 
 
 def _page(e, limit):
+    """(the HTML, how many folded modules can be opened in it)."""
+
     def read(name):
         return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
     t = words.table(e.lang)
-    data = _Data(e, limit).data()
+    strings, shared = {}, {}
+    data = _Data(e, limit, strings).data()
     data["t"] = {k: v for k, v in t.items() if not k.startswith(("why_", "keys_", "legend_"))}
+    data["inside"] = {}
     text = _text(e)
-    data["inside"], room = (
-        {},
-        MOST_BYTES - len((inject(data) + text + "".join(map(read, FILES))).encode("utf-8", "replace")),
-    )
+    room = MOST_BYTES - len((inject(data) + text + "".join(map(read, FILES))).encode("utf-8", "replace"))
+    room -= len(inject(list(strings))) + 4000
     for i, found in e.inside.items():  # as many as there is room for
-        part = _Data(found, min(limit, 16)).data()
-        room -= len(inject(part).encode("utf-8", "replace")) + 20
-        if room < 4000:
-            break
-        data["inside"][i] = part
+        more, pool = dict(strings), dict(shared)
+        part = _Data(found, min(limit, 16), more).data()
+        for key in SHARED:  # equal blocks differ in their numbers alone
+            part[key] = pool.setdefault(inject(part[key]), len(pool))
+        new = [part, *list(more)[len(strings) :], *list(pool)[len(shared) :]]
+        size = sum(len((t if isinstance(t, str) else inject(t)).encode("utf-8", "replace")) + 4 for t in new)
+        if size <= room:
+            room -= size
+            data["inside"][i], strings, shared = part, more, pool
+    data["strings"], data["shared"] = list(strings), [json.loads(text) for text in shared]
+    data["shut"] = [i for i in e.inside if i not in data["inside"]]
+    if len(data["inside"]) < len(e.inside):
+        data["note"] += " " + t["some_open"].format(n=len(data["inside"]), m=len(e.inside))
     parts = {
         "lang": "zh-CN" if e.lang == "zh" else "en",
         "title": escape(e.title or t["about"]),
@@ -58,7 +76,7 @@ def _page(e, limit):
     for piece in pieces[1:]:
         key, _, rest = piece.partition("}}")
         out += [parts[key], rest]
-    return "".join(out)
+    return "".join(out), len(data["inside"])
 
 
 def inject(data) -> str:
@@ -87,11 +105,15 @@ def short(x):
 
 
 class _Data:
-    """The page's data. Arrays stand once in a table and are named by their place in it."""
+    """The page's data. Arrays stand once in a table and are named by their place in it; so do texts, in one for the whole page."""
 
-    def __init__(self, e, limit):
-        self.e, self.limit = e, limit
+    def __init__(self, e, limit, strings):
+        self.e, self.limit, self.strings = e, limit, strings
         self.arrays, self.places, self.curves = [], {}, []
+
+    def say(self, text):
+        """The place of a text in the table."""
+        return self.strings.setdefault(text, len(self.strings))
 
     def put(self, x):
         """The place of an array in the table; -1 for none."""
@@ -110,7 +132,9 @@ class _Data:
 
     def small(self, x):
         """x as it is, or without its numbers where there are too many."""
-        return x if x is None or x.values is None or len(x.values) <= self.limit else type(x)(x.shape, None)
+        if x is None or x.values is None or len(x.values) <= self.limit:
+            return x
+        return type(x)(x.shape, None, min(x.values), max(x.values))
 
     def pills(self):
         """(source, target, n-th use) -> what stands on the edge: the local slope."""
@@ -125,7 +149,7 @@ class _Data:
                 text = f"×{number(s.slope.values[0], 3)}".replace("-", "−")
             else:
                 text = f"×{s.rule}" if s.slope is not None else s.rule.partition(", ")[0]
-            found[(*key, n)] = text if len(text) <= 14 else text[:13] + "…"
+            found[(*key, n)] = text if len(text) <= 14 else f"∂{self.e.variables[s.source].op[:13]}"
         return found
 
     def data(self):
@@ -158,7 +182,7 @@ class _Data:
 
     def variable(self, v, card):
         code = v.code if len(v.code) <= MOST_CODE else v.code[: MOST_CODE - 1] + "…"
-        grid = [card.grid[0], card.grid[1], round(card.grid[2])] if card.grid else None
+        grid = [*card.grid[:2], round(card.grid[2]), int(card.grid[3])] if card.grid else None
         name = v.name if len(v.name) <= 22 else v.name[:21] + "…"
         place = [round(n) for n in (card.x, card.y, card.w, card.h)]
         return [name, v.kind, code, list(v.shape), self.put(v.value), v.uses, v.line, place, grid, v.code]
@@ -190,10 +214,10 @@ class _Data:
             s.target,
             s.operand,
             *parts,
-            s.rule,
+            self.say(s.rule),
             s.arrived,
             s.uses,
-            why,
+            self.say(why),
             paths,
             curve,
             state,
