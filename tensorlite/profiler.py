@@ -14,6 +14,8 @@ from pathlib import Path
 from tensorlite import errors
 from tensorlite.graph import flame
 from tensorlite.graph.flame import duration, memory
+from tensorlite.graph.heat import PROFILES
+from tensorlite.op import Pick
 from tensorlite.tensor import Scope, Tensor, Watcher, mode, watchers
 
 __all__ = ["Averages", "Event", "ProfilerActivity", "Row", "profile", "record_function"]
@@ -21,7 +23,7 @@ __all__ = ["Averages", "Event", "ProfilerActivity", "Row", "profile", "record_fu
 OUTSIDE = "outside of operations"
 START, END = "start of backward", "end of backward"  # ordering the graph; writing the last gradients of leaves
 FORWARD, BACKWARD, OTHER = flame.KINDS
-FIELDS = 6  # of the log, for each event: end, name, scope, kind, calls, bytes
+FIELDS = 7  # of the log, for each event: end, name, scope, kind, calls, bytes, seq of the node (0: none)
 
 
 class ProfilerActivity(enum.Enum):
@@ -58,7 +60,9 @@ class Recorder(Watcher):
             self.inputs = inputs
         old = result.view_of is not None or (inputs and getattr(inputs[0], "array", None) is result.array)
         size = 0 if old else self._made(result.array)  # a view, or a change in place, makes nothing
-        self.log += (time.perf_counter_ns(), op.name, mode.scope, FORWARD, calls, size)
+        node = result.node
+        seq = 0 if node is None else node.seq if node.op is not Pick or op is Pick else node.parents[0].seq
+        self.log += (time.perf_counter_ns(), op.name, mode.scope, FORWARD, calls, size, seq)
 
     def start(self, roots):
         """Before a walk."""
@@ -77,7 +81,7 @@ class Recorder(Watcher):
                 size = self._made(share)
         calls = 0 if node.seq == self.node else 1
         self.node = node.seq
-        self.log += (time.perf_counter_ns(), op.name, node.scope, BACKWARD, calls, size)
+        self.log += (time.perf_counter_ns(), op.name, node.scope, BACKWARD, calls, size, node.seq)
 
     def end(self):
         """After a walk."""
@@ -91,7 +95,7 @@ class Recorder(Watcher):
 
     def _note(self, name, kind, calls=0):
         self.inputs = None
-        self.log += (time.perf_counter_ns(), name, mode.scope, kind, calls, 0)
+        self.log += (time.perf_counter_ns(), name, mode.scope, kind, calls, 0, 0)
 
     def _made(self, array):
         """The bytes of an array that has just been made; 0 if it was there before."""
@@ -219,12 +223,16 @@ class profile:
         r.known.clear()
         self._events, last, paths = [], r.begin, {None: ()}
         self._calls = {}  # path -> the number of calls of the module
+        self._seconds = {FORWARD: {}, BACKWARD: {}}  # seq of a node -> its time
         for i in range(0, len(r.log), FIELDS):
-            end, name, scope, kind, calls, size = r.log[i : i + FIELDS]
+            end, name, scope, kind, calls, size, seq = r.log[i : i + FIELDS]
             start, took = (last - r.begin) * 1e-9, (end - last) * 1e-9
             path = self._path(scope, paths)
             self._events.append(Event(name, path, kind, start, took, calls, size, alive.get(i, 0)))
+            if seq:
+                self._seconds[kind][seq] = self._seconds[kind].get(seq, 0.0) + took
             last = end
+        PROFILES.add(self)
         self._total, self._memory, self._recorder = (last - r.begin) * 1e-9, (r.alive, r.peak), None
 
     def start(self) -> None:
@@ -255,6 +263,10 @@ class profile:
     def events(self) -> list:
         """All events as plain data, in order."""
         return list(self._done())
+
+    def seconds(self, backward: bool = False) -> dict:
+        """The time of single operations, by the `seq` of their nodes: what draw_graph(color_by="time") shows."""
+        return self._seconds[BACKWARD if backward else FORWARD]
 
     @property
     def total(self) -> float:

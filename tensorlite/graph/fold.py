@@ -61,6 +61,7 @@ class _Folder:
         self.depth, self.opened, self.closed, self.equal, self.plain = depth, opened, closed, equal, plain
         self.view, self.owner = View(), {}
         self.hidden, self.after = {}, {}  # place -> the run that hides it; what an edge from it says
+        self.twin = {}  # place that is hidden -> the place like it in the unit that is drawn
         self.marked = {self.record.calls[c].path for c in (*opened, *closed)}
 
     def made(self):
@@ -141,7 +142,7 @@ class _Folder:
         self.view.folds.append(f"{run.label} (× {count:,})" if period == 1 and unit[0][0] == "call" else run.label)
         for k, other in enumerate(units[1:], 1):
             for p, q in zip(units[0], other, strict=True):
-                self.owner[q], self.hidden[q] = self.owner[p], run
+                self.owner[q], self.hidden[q], self.twin[q] = self.owner[p], run, p
                 if chained and k == count - 1:
                     self.after[q] = f"after {run.last}"
 

@@ -4,19 +4,20 @@ import contextlib
 import inspect
 import os
 import subprocess
+import time
 import warnings
 from pathlib import Path
 
 from tensorlite import errors, random as random_
 from tensorlite.autograd import enable_grad
-from tensorlite.graph import backward, dot, svg, text, words
+from tensorlite.graph import backward, dot, heat, svg, text, words
 from tensorlite.graph.fold import fold as fold_
 from tensorlite.graph.record import Watch, failed, output_tensors, trace
 from tensorlite.tensor import Tensor, mode
 
 SHOW = ("shape", "value", "grad", "local")
-LATER = {"color_by": ("kind", ("memory", "time", "grad"))}
 KINDS = ("forward", "backward", "higher")
+COLOURS = ("kind", "memory", "time", "grad")
 INSTALL = "install Graphviz (https://graphviz.org/download), whose program `dot` makes it"
 
 
@@ -62,11 +63,12 @@ class Graph:
     def svg(self, engine: str = "auto") -> str:
         """The picture as SVG.
 
-        engine: who finds the places: "own", "dot" (our own where it is not installed), or "auto": our own, which needs no
-        program and is the same everywhere, and for more than 80 nodes dot where it is installed.
+        engine: who finds the places. "own": tensorlite itself, which needs no program and is the same everywhere; "dot": the
+        program of Graphviz; "wasm": Graphviz as WebAssembly (`pip install tensorlite[viz]`); "auto": our own, and "dot" for more
+        than 80 nodes. What is not there, fails or takes longer than 10 seconds gives way to the next: dot, wasm, own.
         """
-        if engine not in ("auto", "dot", "own"):
-            raise errors.ArgumentError(f"svg: engine must be 'auto', 'dot' or 'own', not {engine!r}")
+        if engine not in ("auto", "dot", "wasm", "own"):
+            raise errors.ArgumentError(f"svg: engine must be 'auto', 'dot', 'wasm' or 'own', not {engine!r}")
         return svg.draw(self.view, self.alt, self.direction, self.theme, engine)
 
     def _repr_svg_(self) -> str:
@@ -123,7 +125,10 @@ class Graph:
             return "the program `dot` is not installed"
         try:
             done = subprocess.run(
-                [found, f"-T{kind}", "-o", os.fspath(path)], input=self.source.encode(), capture_output=True, timeout=60
+                [found, f"-T{kind}", "-o", os.fspath(path)],
+                input=self.source.encode(),
+                capture_output=True,
+                timeout=3 * dot.SECONDS,
             )
         except (OSError, subprocess.SubprocessError) as e:
             return f"`dot` failed ({type(e).__name__})"
@@ -189,7 +194,7 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
         >>> print(g)
         Graph: 6 nodes for 4 operations (pow). .save('g.svg')
     """
-    _check(depth, show, direction, theme, max_nodes, kind, color_by=color_by)
+    _check(depth, show, direction, theme, max_nodes, kind, color_by)
     names, given, watch, fault = _names(params), (), None, None
     if isinstance(target, Tensor) or not callable(target):
         if inputs:
@@ -204,15 +209,26 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
             )
     else:
         names = {**(_names(target) if hasattr(target, "named_parameters") else {}), **names}
-        outputs, given, watch, fault = _run(target, inputs)
+        outputs, given, watch, fault = _timed(target, inputs) if color_by == "time" else _run(target, inputs)
         names.update(given)
     if kind == "higher" and fault is None:
         outputs = backward.higher(outputs, names)
     record, arrays = trace(outputs, names, watch, given)
     if fault is not None:
         failed(record, fault)
+    numbers, note = None, ""
+    if color_by == "memory":
+        numbers = heat.kept(record, arrays)
+    elif color_by == "time":
+        numbers = heat.times(record, arrays, watch, kind == "backward")
+        note = "time of the backward pass" if kind == "backward" else ""
+    elif color_by == "grad":
+        numbers, aside = heat.norms(record, arrays, outputs)
+        note = heat.ASIDE if aside else ""
     view = fold_(record, depth, expand, collapse, fold, max_nodes, "local" in show)
     words.write(view, record, arrays, show)
+    if numbers is not None:
+        heat.paint(view, record, numbers, color_by, note)
     if kind == "backward":
         backward.turn(view, record)
     if fault is not None:
@@ -224,15 +240,10 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     return Graph(record, view, direction, theme)
 
 
-def _check(depth, show, direction, theme, max_nodes, kind, **later):
-    """Refuse what is unknown, or not there yet, in words."""
-    for name, (there, missing) in LATER.items():
-        if later[name] in missing:
-            raise errors.ArgumentError(f"draw_graph: {name}={later[name]!r} is not there yet; {name}={there!r} is")
-        if later[name] != there:
-            raise errors.ArgumentError(f"draw_graph: {name} must be {there!r}, not {later[name]!r}")
+def _check(depth, show, direction, theme, max_nodes, kind, color_by):
+    """Refuse what is unknown, in words."""
     choices = ("kind", kind, KINDS), ("direction", direction, ("TB", "LR")), ("theme", theme, ("auto", "light", "dark"))
-    for name, value, known in choices:
+    for name, value, known in (*choices, ("color_by", color_by, COLOURS)):
         if value not in known:
             raise errors.ArgumentError(
                 f"draw_graph: {name} must be one of {', '.join(map(repr, known))}, not {value!r}"
@@ -262,7 +273,25 @@ def _names(params):
     return named
 
 
-def _run(model, inputs):
+def _timed(model, inputs):
+    """As _run, but up to five times: each operation's time is its shortest."""
+    best, stop = None, time.perf_counter() + 0.3
+    for _ in range(5):
+        outputs, given, watch, fault = _run(model, inputs, timed=True)
+        names, now = [name for name, _, _ in watch.log], [seconds for _, _, seconds in watch.log]
+        if best is None or names != best[0]:
+            best = names, now
+        else:
+            best = names, [min(a, b) for a, b in zip(best[1], now, strict=True)]
+        if time.perf_counter() > stop or fault is not None:
+            break
+    for (_, node, _), seconds in zip(watch.log, best[1], strict=True):
+        if node is not None:
+            watch.times[node] = watch.times.get(node, 0.0) + seconds
+    return outputs, given, watch, fault
+
+
+def _run(model, inputs, timed=False):
     """(outputs, named inputs, watch, what was raised or None): the model run once, with recording on, leaving random state and
     buffers as they were. Where it failed, the outputs are the tensors that the failing operation was given."""
     given = {}
@@ -270,7 +299,7 @@ def _run(model, inputs):
         given.update(output_tensors(value, name or f"input {k}"))
     buffers = [(b, b.array.copy()) for _, b in model.named_buffers()] if hasattr(model, "named_buffers") else []
     before, state = mode.watcher, random_.get_rng_state()
-    watch = mode.watcher = Watch(before)
+    watch = mode.watcher = Watch(before, timed)
     try:
         with enable_grad():
             value = model(*inputs)

@@ -4,6 +4,7 @@
 only while a picture is made.
 """
 
+import time
 from dataclasses import dataclass, field
 
 from tensorlite.anomaly import source_line
@@ -147,7 +148,7 @@ class _Tracer:
         item = self.add(kind="leaf", name=name, shape=tuple(node.shape), dtype=node.dtype.name, device=str(node.device))
         item.parameter, item.given = _is_parameter(t), name in self.given
         self.ids[node] = item.id
-        self.arrays.grads[item.id] = node.grad
+        self.arrays.leaves[node], self.arrays.grads[item.id] = item.id, node.grad
         self.record.walked = self.record.walked or node.grad is not None
 
     def result(self, node):
@@ -282,14 +283,20 @@ class Watch(Watcher):
     So the value of every result is known, and every input without gradient.
     """
 
-    def __init__(self, under):
+    def __init__(self, under, timed=False):
         super().__init__(under)
         self.values, self.operands, self.made, self.views = {}, {}, {}, {}
+        self.timed, self.log, self.times = timed, [], {}  # (name, node, seconds) of each operation; node -> its seconds
+        self.last = time.perf_counter()
 
     def forward(self, op, inputs, result):
         """Called by the engine after each operation."""
-        super().forward(op, inputs, result)
         node = result.node
+        if self.timed:  # from the end of the operation before until now: with the Python between, without this method
+            result.device.backend.synchronize()
+            several = node is not None and node.op is Pick and op is not Pick
+            self.log.append((op.name, node.parents[0] if several else node, time.perf_counter() - self.last))
+        super().forward(op, inputs, result)
         if node is not None and node.op is op:
             node.where = node.where or source_line()
             self.values[node] = result.array
@@ -300,6 +307,7 @@ class Watch(Watcher):
                 self.views[id(result.array)] = (inputs[0].array, word, tuple(result.array.shape), result.array)
             else:
                 self.made[id(result.array)] = (op.name, result.array)
+        self.last = time.perf_counter()
 
     def source(self, array):
         """The array that a constant is a view of, and the (word, shape) of each step from there."""

@@ -1,4 +1,4 @@
-"""The SVG text of a view: cards with their lines, edges, clusters. The places come from `dot`, or from our own layout.py."""
+"""The SVG text of a view: cards with their lines, edges, clusters. The places come from Graphviz, or from our own layout.py."""
 
 from xml.sax.saxutils import escape
 
@@ -19,7 +19,7 @@ from tensorlite.graph.metrics import (
     label_size,
     width,
 )  # fmt: skip
-from tensorlite.graph.theme import DARK, FONTS, THEMES, fill, variables
+from tensorlite.graph.theme import FONTS, fill, palette, variables
 
 MARGIN = 16
 CLUSTER_TEXT = 13
@@ -27,11 +27,11 @@ OURS = 80  # cards; our own layout is quicker, and the same everywhere, but dot'
 
 
 def places(view, direction="TB", engine="auto"):
-    """Where everything stands. engine: "own", "dot", or "auto": our own, and for large pictures dot where it is installed."""
+    """Where everything stands. engine: "own", "dot", "wasm", or "auto": our own, and for large pictures Graphviz where it is."""
     sizes = [card_size(c) for c in view.cards]
     labels = {(e.source, e.target): label_size(e) for e in view.edges}
-    if engine == "dot" or (engine == "auto" and len(view.cards) > OURS):
-        found = dot.arrange(view, sizes, labels, direction)
+    if engine in ("dot", "wasm") or (engine == "auto" and len(view.cards) > OURS):
+        found = dot.arrange(view, sizes, labels, direction, "wasm" if engine == "wasm" else "dot")
         if found is not None:
             return found
     titles = [width(box.title, CLUSTER_TEXT) for box in view.clusters]
@@ -41,15 +41,18 @@ def places(view, direction="TB", engine="auto"):
 
 def draw(view, alt, direction="TB", theme="auto", engine="auto") -> str:
     """The picture. alt: the sentence that says what it shows."""
-    at, colours = places(view, direction, engine), THEMES[theme]
+    at, colours = places(view, direction, engine), palette(theme, view.legend)
     caption = _wrap(view.caption, at.width) if view.caption else []
-    w = max(at.width, max(map(width, caption), default=0)) + 2 * MARGIN + 5  # a folded cluster has a second sheet
-    h = at.height + 2 * MARGIN + 5 + ROW * len(caption)
+    legend = _legend(view.legend, at.width) if view.legend else []
+    wide = max([at.width, *map(width, caption), *[x + w for x, _, _, w, _ in legend]])
+    w = wide + 2 * MARGIN + 5  # a folded cluster has a second sheet
+    below = (legend[-1][1] + 2 if legend else 0) * ROW
+    h = at.height + 2 * MARGIN + 5 + ROW * len(caption) + below
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tl-graph {theme}" viewBox="0 0 {w:.0f} {h:.0f}" '
         f'width="{w:.0f}" height="{h:.0f}" role="img" aria-label={_attribute(alt)}>',
         f"<title>{plain(alt)}</title>",
-        f"<style>{_style(theme)}</style>",
+        f"<style>{_style(theme, view.legend)}</style>",
         f'<defs><marker id="tl-arrow-{theme}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
         f'markerUnits="userSpaceOnUse"><path d="M0,0.5L8,4L0,7.5Z" {_paint(colours, "line")}/></marker></defs>',
         f'<rect width="{w:.0f}" height="{h:.0f}" rx="10" {_paint(colours, "paper")}/>',
@@ -72,13 +75,32 @@ def draw(view, alt, direction="TB", theme="auto", engine="auto") -> str:
             for k, text in enumerate(edge.labels):
                 out.append(_type(x, y + k * LABEL_ROW, text, "grey", colours, LABEL_TEXT))
     for card in view.cards:
-        out.append(_card(card, at.cards[card.id], colours, _neighbours(view, card)))
+        out.append(_card(card, at.cards[card.id], colours, _neighbours(view, card), view.legend))
     out.append("</g>")
+    for x, row, colour, _, text in legend:
+        y = at.height + 2 * MARGIN + 8 + ROW * row
+        dashes = ' stroke-dasharray="3 2"' if colour == "constant" else ""
+        box = f'<rect x="{MARGIN + x:.1f}" y="{y - 11:.1f}" width="22" height="13" rx="3" {_paint(colours, colour, "line")}{dashes}/>'
+        out.append(f'<g font-family="{FONTS}">{box}{_type(MARGIN + x + 28, y, text, "text", colours)}</g>')
     for k, line in enumerate(caption):
-        y = at.height + 2 * MARGIN + 8 + ROW * k
+        y = at.height + 2 * MARGIN + 8 + ROW * k + below
         out.append(f'<g font-family="{FONTS}">{_type(MARGIN, y, line, "grey", colours)}</g>')
     out.append("</svg>")
     return "\n".join(out) + "\n"
+
+
+def _legend(legend, wide):
+    """(x, row, colour, width, text) of each colour, side by side in rows as wide as the picture."""
+    entries = [(f"heat{k}", text) for k, text in enumerate(legend.steps)]
+    if legend.unknown:
+        entries.append(("constant", "not known"))
+    made, x, row, column = [], 0.0, 0, max(28 + width(text) for _, text in entries)
+    for colour, text in entries:
+        if x and x + column > max(wide, 360):
+            x, row = 0.0, row + 1
+        made.append((x, row, colour, column, text))
+        x += column + 16
+    return made
 
 
 def _neighbours(view, card):
@@ -93,8 +115,12 @@ def _neighbours(view, card):
     return "; ".join(words) or "alone"
 
 
-def _card(card, place, colours, about):
+def _card(card, place, colours, about, legend=None):
     x, y, w, h = place
+    ground, grey = (
+        fill(card, legend),
+        "text" if legend else "grey",
+    )  # on a scale of colours all text is dark, or all light
     out = [f'<g class="card {card.kind}"><title>{plain(card.about)}</title><desc>{plain(about)}</desc>']
     dashes = ' stroke-dasharray="5 4"' if card.kind in ("constant", "more") else ""
     border = "alarm" if card.failed else "grad" if card.output else "edge-of-card"
@@ -102,11 +128,11 @@ def _card(card, place, colours, about):
     if card.times > 1:
         out.append(
             f'<rect x="{x + 4:.1f}" y="{y + 4:.1f}" width="{w:.1f}" height="{h:.1f}" rx="8" '
-            f"{_paint(colours, fill(card), border)}/>"
+            f"{_paint(colours, ground, border)}/>"
         )
     out.append(
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="8" '
-        f"{_paint(colours, fill(card), border)}{thick}{dashes}/>"
+        f"{_paint(colours, ground, border)}{thick}{dashes}/>"
     )
     if card.kind == "leaf":
         out.append(
@@ -115,22 +141,22 @@ def _card(card, place, colours, about):
     left, right, row = x + PAD_X, x + w - PAD_X, y + PAD_Y + TITLE
     out.append(_type(left, row, card.title, "text", colours, TITLE, bold=True))
     if card.shape:
-        out.append(_type(right, row, card.shape, "grey", colours, end=True))
+        out.append(_type(right, row, card.shape, grey, colours, end=True))
     row += TITLE_ROW - TITLE + TEXT
     if card.note or badge(card):
-        out.append(_type(left, row, card.note, "grey", colours))
+        out.append(_type(left, row, card.note, grey, colours))
         if badge(card):
             out.append(_type(right, row, badge(card), "text", colours, end=True))
         row += ROW
     for line, pad in blocks(card.lines):
         if line.label:
-            out.append(_type(left, row, line.label, "grey", colours))
-        colour = {"value": "value", "grad": "grad"}.get(line.kind, "grey")
+            out.append(_type(left, row, line.label, grey, colours))
+        colour = grey if legend else {"value": "value", "grad": "grad"}.get(line.kind, "grey")
         if line.alarm:
-            out.append(_type(right, row, line.alarm, "alarm", colours, end=True, bold=True))
+            out.append(_type(right, row, line.alarm, "text" if legend else "alarm", colours, end=True, bold=True))
         if line.text:
             stop = right - (width(line.alarm) + width("  ") if line.alarm else 0)
-            out.append(_type(stop, row, line.text + pad, colour, colours, end=True))
+            out.append(_type(stop, row, line.text + pad, colour, colours, end=True, bold=line.kind == "heat"))
         row += ROW
     out.append("</g>")
     return "".join(out)
@@ -175,11 +201,13 @@ def _paint(colours, fill=None, stroke=None):
     return f'{attributes} style="{";".join(f"{what}:var(--{name})" for what, name in named)}"'
 
 
-def _style(theme):
+def _style(theme, legend=None):
     """The colours of a theme; "auto" is dark where the reader's screen is."""
-    rules = f".tl-graph.{theme}{{{variables(THEMES[theme])}}}"
+    rules = f".tl-graph.{theme}{{{variables(palette(theme, legend))}}}"
     if theme == "auto":
-        rules += f"@media(prefers-color-scheme:dark){{.tl-graph.auto{{{variables(DARK)}}}}}"
+        rules += (
+            f"@media(prefers-color-scheme:dark){{.tl-graph.auto{{{variables(palette(theme, legend, dark=True))}}}}}"
+        )
     return rules
 
 

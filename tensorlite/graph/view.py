@@ -9,7 +9,7 @@ class Line:
 
     label: str
     text: str = ""
-    kind: str = "note"  # "value", "grad" or "note"
+    kind: str = "note"  # "value", "grad", "note", "none" (a gradient that is not there) or "heat" (see heat.py)
     alarm: str = ""
     grid: bool = False  # a row of numbers that stand below those of the row before
 
@@ -37,6 +37,8 @@ class Card:
     shape: str = ""
     lines: list = field(default_factory=list)
     about: str = ""  # everything, for the tooltip
+    whole: list = field(default_factory=list)  # ids of all items it stands for: folded ones, and leaves in it, included
+    heat: int | None = None  # its colour on the scale of the legend; None: not known
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Cluster:
     times: int = 1
     chained: bool = True
     total: int = 0  # the parameters' elements, of all the modules it stands for
+    amount: str = ""  # with color_by: the sum of what is in it
 
     @property
     def title(self) -> str:
@@ -74,7 +77,19 @@ class Cluster:
             words.append("side by side")
         if self.total:
             words.append(f"{self.total:,} params")
+        if self.amount:
+            words.append(self.amount)
         return "   ".join(w for w in words if w)
+
+
+@dataclass(slots=True)
+class Legend:
+    """What the colours of cards mean, where they are a scale."""
+
+    scale: str  # "memory", "time" or "grad"
+    title: str
+    steps: list  # of each colour: "1 KiB .. 5 KiB"
+    unknown: bool  # whether there are cards without a colour
 
 
 @dataclass
@@ -88,6 +103,7 @@ class View:
     folds: list = field(default_factory=list)  # "blocks.0 … blocks.11"
     title: str = ""
     depth: int = 0
+    legend: Legend | None = None
 
     @property
     def caption(self) -> str:

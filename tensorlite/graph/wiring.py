@@ -76,6 +76,7 @@ class _Wiring:
                     owner[p].ends.append(f"{name} {self.folder.after.get(p, '')}".rstrip())
         if most is not None:
             self.gather(most)
+        self.whole()
         self.number()
 
     # ------------------------------------------------------------ leaves
@@ -102,6 +103,29 @@ class _Wiring:
         for p, k in at:
             steps = self.tree.sources[p][k][1]
             self.edge(card, owner[p], p, k, steps, True, None)
+
+    def whole(self):
+        """Note for each card all items it stands for, each once: folded operations, views on the way, leaves without a card."""
+        tree, owner, twin, home = self.tree, self.folder.owner, self.folder.twin, {}
+        for card in self.view.cards:
+            if card.kind in ("leaf", "constant", "more"):
+                home.update(dict.fromkeys(card.items, card))
+        for p, op in enumerate(tree.ops):
+            home[op] = owner[p]
+            first = p
+            while first in twin:
+                first = twin[first]
+            for k, i in enumerate(self.items[op].inputs):
+                base = tree.sources[p][k][0]
+                if i < 0:
+                    continue
+                if base not in home:  # a leaf: with the one that is drawn for it, else with what reads it
+                    home[base] = home.get(tree.sources[first][k][0], owner[p]) if first != p else owner[p]
+                while i != base and i not in home:
+                    home[i] = owner[p]
+                    i = self.items[i].inputs[0]
+        for i, card in sorted(home.items()):
+            card.whole.append(i)
 
     def name(self, item, card, p, k):
         """A parameter's name on the card of a module: `weight`; its whole name where it belongs to another module."""
