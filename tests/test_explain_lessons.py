@@ -3,6 +3,7 @@
 import pytest
 
 import tensorlite as tl
+from tensorlite.explainer.expression import FUNCTIONS, known_functions
 from tensorlite.explainer.lessons import LESSONS, formula, lesson
 
 
@@ -55,6 +56,13 @@ WRONG = {
     "x" + "+x" * 2000: "is the most",
     "x.data": "not allowed",
     "tanh(1, 2, 3)": "tanh",
+    "": "an empty formula",
+    "# x": "an empty formula",
+    "x * y + z": r"'y' and 'z' have no value; give y=NUMBER z=NUMBER \(given: x\)",
+    "x + y": "'y' has no value; give y=NUMBER",
+    "y = 2 * y": "'y' has no value",
+    "stack([x, x])": r"the result has shape \(2,\).* with sum",
+    "x.tanh().__globals__": "not allowed",
 }
 
 
@@ -80,6 +88,12 @@ def test_expressions_are_right(text):
     assert e.gradients["y"].values[0] == pytest.approx(y.grad.item())
 
 
+def test_every_function_of_a_formula_is_there():
+    assert sorted(known_functions()) == sorted(FUNCTIONS)
+    x = tl.tensor([0.5, -2.0], dtype=tl.float64, requires_grad=True)
+    assert formula("clamp(x, -1, 1).sum() + x.var()", {"x": x}).gradients["x"].values == pytest.approx((1 + 2.5, -2.5))
+
+
 def test_commands(tmp_path, capsys):
     from tensorlite.cli import main
 
@@ -96,6 +110,9 @@ def test_commands(tmp_path, capsys):
     assert "x1.grad:  0 + -1.904 = -1.904" in capsys.readouterr().out
     assert main(["explain", "x", "x"]) == 1 and "NAME=VALUE" in capsys.readouterr().err
     assert main(["explain", "x*2", "x=__import__"]) == 1 and "a number is needed" in capsys.readouterr().err
+    assert main(["explain", "x*2", "x=1", "y=2"]) == 1 and "y is given, but" in capsys.readouterr().err
+    assert main(["explain", "x*2", "x=1", "x=2"]) == 1 and "already" in capsys.readouterr().err
+    assert main(["explain", ""]) == 1 and "an empty formula" in capsys.readouterr().err
     assert main(["lesson", "nothing"]) == 1 and "there are neuron" in capsys.readouterr().err
     assert (
         main(

@@ -16,8 +16,10 @@ def explain(args) -> int:
         name, sign, value = word.partition("=")
         if not sign or not name.isidentifier():
             raise errors.ArgumentError(f"{word!r}: NAME=VALUE is needed, such as x1=2")
+        if name in given:
+            raise errors.ArgumentError(f"{word!r}: {name} has been given a value already")
         given[name] = read_number(name, value, dtypes.float64)
-    return _give(formula(args.formula, given, lang=args.lang, title=args.formula.strip().splitlines()[-1]), args)
+    return _give(formula(args.formula, given, lang=args.lang, title=args.formula.strip().rpartition("\n")[2]), args)
 
 
 def lesson(args) -> int:

@@ -9,14 +9,28 @@ import ast
 from tensorlite import errors
 from tensorlite.creation import tensor
 from tensorlite.op import registry
-from tensorlite.ops import elementwise, extreme, functions, fused, index, join, loss, matmul, reduce, shape, special
+from tensorlite.ops import (
+    elementwise,
+    extreme,
+    functions,
+    fused,
+    index,
+    join,
+    loss,
+    matmul,
+    reduce,
+    select,
+    shape,
+    special,
+    statistics,
+)
 from tensorlite.tensor import Tensor
 
-ROOMS = (elementwise, functions, fused, reduce, shape, matmul, join, loss, special, extreme, index)
+ROOMS = (elementwise, functions, fused, reduce, shape, matmul, join, loss, special, extreme, index, select, statistics)
 FUNCTIONS = """
     abs acos asin atan cat clamp cos cosh cross_entropy erf exp gelu log log1p log_softmax logsumexp matmul max
-    maximum mean min minimum mse_loss neg norm permute prod relu reshape rsqrt sigmoid sin sinh softmax softplus
-    sqrt square stack std sum tan tanh transpose unsqueeze var
+    maximum mean min minimum neg norm permute prod relu reshape rsqrt sigmoid sin sinh softmax sqrt square stack
+    std sum tan tanh transpose unsqueeze var
 """.split()  # noqa: SIM905
 BINARY = {
     ast.Add: "add",
@@ -59,6 +73,9 @@ class Reader:
             raise errors.ArgumentError(
                 f"expression: not a formula: {getattr(e, 'msg', e)} in {text.strip()!r}"
             ) from None
+        if not tree.body:
+            raise errors.ArgumentError("expression: an empty formula; write one such as tanh(w*x + b)")
+        self._all_given(tree)
         value = None
         for statement in tree.body:
             self.line = statement.lineno - 1
@@ -78,6 +95,23 @@ class Reader:
         if not isinstance(value, Tensor):
             raise errors.ArgumentError("expression: the result is no tensor; it must use one of the given names")
         return value
+
+    def _all_given(self, tree):
+        """Refuse names without a value, all at once."""
+        names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        names.sort(key=lambda n: (n.lineno, n.col_offset))
+        called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+        made = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        self.read = {n.id for n in names if id(n) not in called}
+        without = [
+            n for n in dict.fromkeys(n.id for n in names if id(n) not in called) if n not in {*self.names, *made}
+        ]
+        if without:
+            words = " and ".join(filter(None, [", ".join(map(repr, without[:-1])), repr(without[-1])]))
+            has = "has" if len(without) == 1 else "have"
+            give = " ".join(f"{n}=NUMBER" for n in without)
+            have = ", ".join(self.names) or "none"
+            raise errors.ArgumentError(f"expression: {words} {has} no value; give {give} (given: {have})")
 
     def _note(self, value):
         if isinstance(value, Tensor) and value.node is not None:

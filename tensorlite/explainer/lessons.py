@@ -129,10 +129,18 @@ def formula(text: str, given: dict, **options) -> Explanation:
         with enable_grad():
             out = reader.run(text)
         names.update({n: t for n, t in reader.names.items() if isinstance(t, Tensor)})
+        if out.numel() != 1:
+            raise errors.ArgumentError(
+                f"expression: the result has shape {tuple(out.shape)}, and the walk back starts from one number; "
+                "make one of it, with sum(...) or mean(...)"
+            )
+        unused = [n for n in given if n not in reader.read]
+        if unused:
+            raise errors.ArgumentError(f"expression: {', '.join(unused)} is given, but the formula does not use it")
         return out
 
-    lines = text.splitlines()
-    if len(lines) == 1:
+    lines = text.strip().splitlines()
+    if len(lines) <= 1:
         return explain(compute, params=names, code=(), **options)
     tensors = [(n, t.tolist(), ", requires_grad=True" if t.requires_grad else "") for n, t in given.items()]
     head = [f"{n} = tl.tensor({values}{grad})" for n, values, grad in tensors]
