@@ -164,7 +164,20 @@ _LAZY = {
     **{name: ("tensorlite.anomaly", name) for name in ("is_anomaly_enabled", "is_anomaly_check_nan_enabled")},
     "vmap": ("tensorlite.func", "vmap"),
     "summary": ("tensorlite.nn.summary", "summary"),
-    **{name: ("tensorlite.amp", name) for name in ("autocast", "is_autocast_available")},
+    "autocast": ("tensorlite.amp", "autocast"),
+    **{
+        name: ("tensorlite.amp.policy", name)
+        for name in (
+            "clear_autocast_cache",
+            "get_autocast_dtype",
+            "is_autocast_available",
+            "is_autocast_cache_enabled",
+            "is_autocast_enabled",
+            "set_autocast_cache_enabled",
+            "set_autocast_dtype",
+            "set_autocast_enabled",
+        )
+    },
     "BFloat16Tensor": ("tensorlite.compat", "BFloat16Tensor"),
     **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},
     **{

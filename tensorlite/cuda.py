@@ -3,7 +3,8 @@
 import sys
 import types
 
-from tensorlite import amp, compat, random
+from tensorlite import compat, random
+from tensorlite.amp import gpu as amp
 from tensorlite.backend import Device, cuda, dtypes
 from tensorlite.backend.cuda import device_count
 from tensorlite.errors import DeviceError, DTypeError

@@ -119,16 +119,21 @@ class _UserOp(Op):
 def _incoming(ctx, node, g, create):
     """The gradients of all results as Tensors; zeros, or None if so wished, where nothing came."""
     if node.outputs is None:
-        return (g if create else wrap(g, node.device),)
+        return (g if create else wrap(_rounded(g, node.dtype), node.device),)
     full = []
     for i, spec in enumerate(node.outputs):
         if i in g:
-            full.append(g[i] if create else wrap(g[i], spec[2]))
+            full.append(g[i] if create else wrap(_rounded(g[i], spec[1]), spec[2]))
         elif spec is None or not ctx._materialize:
             full.append(None)
         else:
             full.append(wrap(spec[2].backend.xp.zeros(spec[0], dtype=spec[1]), spec[2]))
     return tuple(full)
+
+
+def _rounded(g, dtype):
+    """g as it came: the walk computes with bfloat16 in float32."""
+    return g if g.dtype == dtype else g.astype(dtype)
 
 
 def _checked(op, i, share, parent, is_tensor):

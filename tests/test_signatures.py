@@ -47,7 +47,6 @@ OPEN = {  # still to be made alike; whoever does it drops the line
     "nn.Module.modules": "no remove_duplicate",
     "nn.Module.state_dict": "no destination",
     "optim.lr_scheduler.LRScheduler.step": "no epoch",
-    "amp.autocast": "device_type has a default",
 }
 
 

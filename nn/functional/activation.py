@@ -12,7 +12,7 @@ from tensorlite.ops.functions import logaddexp, relu, sigmoid, tanh
 from tensorlite.ops.fused import gelu, log_softmax, softmax
 from tensorlite.ops.select import where
 from tensorlite.random import rand
-from tensorlite.tensor import Tensor, here
+from tensorlite.tensor import Tensor, here, mode
 
 __all__ = [
     "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
@@ -84,6 +84,8 @@ def prelu(input, weight) -> Tensor:
     if weight.ndim > 1 or weight.numel() not in (1, channels):
         text = f"prelu: weight must hold 1 number or one for each of the {channels} channels (dimension 1 of input)"
         raise errors.ShapeError(here(f"{text}: {errors.argument_table(('input', 'weight'), (input, weight))}"))
+    if mode.casts:
+        input, weight = mode.casts.to("prelu", input, weight)
     if input.dtype != weight.dtype:
         text = f"prelu: input is {input.dtype.name}, weight {weight.dtype.name}: they must be the same; use .to(dtype)"
         raise errors.DTypeError(here(text))

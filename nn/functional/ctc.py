@@ -35,7 +35,7 @@ def ctc_loss(
         ShapeError, DTypeError, ArgumentError, IndexRangeError: arguments that do not go together.
     """
     reduction = chosen("ctc_loss", None, None, reduction)
-    tensors("ctc_loss", log_probs=log_probs, targets=targets)
+    log_probs, targets = tensors("ctc_loss", log_probs=log_probs, targets=targets)
     if log_probs.ndim not in (2, 3):
         raise errors.ShapeError(here(f"ctc_loss: log_probs must be (T, N, C) or (T, C), got {errors.describe(log_probs)}"))  # fmt: skip
     single = log_probs.ndim == 2

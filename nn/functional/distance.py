@@ -17,7 +17,7 @@ __all__ = [
 
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last dimension, with broadcasting."""
-    tensors("pairwise_distance", x1=x1, x2=x2)
+    x1, x2 = tensors("pairwise_distance", x1=x1, x2=x2)
     return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
@@ -27,7 +27,7 @@ def pdist(input, p=2.0) -> Tensor:
     Raises:
         ShapeError: input is no matrix. ArgumentError: a negative p.
     """
-    tensors("pdist", input=input)
+    (input,) = tensors("pdist", input=input)
     if input.ndim != 2:
         raise errors.ShapeError(here(f"pdist: input must be (N, M), got {errors.describe(input)}"))
     if p < 0:
@@ -38,7 +38,7 @@ def pdist(input, p=2.0) -> Tensor:
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim, with broadcasting; lengths below eps let the gradient pass."""
-    tensors("cosine_similarity", x1=x1, x2=x2)
+    x1, x2 = tensors("cosine_similarity", x1=x1, x2=x2)
     unit = []
     for x in (x1, x2):
         length = vector_norm(x, 2, dim, True)
@@ -57,7 +57,7 @@ def cosine_embedding_loss(
     """
     name = "cosine_embedding_loss"
     reduction = chosen(name, size_average, reduce, reduction)
-    tensors(name, input1=input1, input2=input2, target=target)
+    input1, input2, target = tensors(name, input1=input1, input2=input2, target=target)
     if target.ndim > 1 or input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
         table = errors.argument_table(("input1", "input2", "target"), (input1, input2, target))
         raise errors.ShapeError(here(f"{name}: inputs must be (N, D) and target (N,), or (D,) and (): {table}"))
@@ -94,7 +94,7 @@ def triplet_margin_with_distance_loss(
 
 
 def _triplet(name, anchor, positive, negative, distance, margin, swap, reduction):
-    tensors(name, anchor=anchor, positive=positive, negative=negative)
+    anchor, positive, negative = tensors(name, anchor=anchor, positive=positive, negative=negative)
     if not margin > 0:
         raise errors.ArgumentError(here(f"{name}: margin must be positive, got {margin}"))
     if not anchor.ndim == positive.ndim == negative.ndim:

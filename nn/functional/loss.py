@@ -8,7 +8,7 @@ from tensorlite import errors
 from tensorlite.ops.loss import chosen
 from tensorlite.ops.select import where
 from tensorlite.ops.special import xlogy
-from tensorlite.tensor import Tensor, here
+from tensorlite.tensor import Tensor, here, mode
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
@@ -20,7 +20,7 @@ def reduced(loss, reduction):
 
 
 def tensors(name, **given):
-    """Refuse what is no Tensor, and integers in the place of the first."""
+    """The given tensors, under autocast in the dtype of this loss. Refuses what is no Tensor, and integers in the first place."""
     for argument, x in given.items():
         if not isinstance(x, Tensor):
             raise errors.DTypeError(here(f"{name}: {argument} must be a Tensor, not {type(x).__name__}"))
@@ -28,6 +28,7 @@ def tensors(name, **given):
     if not x.dtype.is_floating_point:
         text = f"{name}: {argument} must be floating point, got {errors.describe(x)}; use {argument}.float()"
         raise errors.DTypeError(here(text))
+    return mode.casts.to(name, *given.values()) if mode.casts else given.values()
 
 
 def alike(name, input, target):
@@ -44,8 +45,9 @@ def alike(name, input, target):
 
 
 def _pair(name, input, target):
-    tensors(name, input=input, target=target)
+    input, target = tensors(name, input=input, target=target)
     alike(name, input, target)
+    return input, target
 
 
 def _weighted(name, loss, weight, reduction):
@@ -68,14 +70,14 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
         ShapeError: the shapes differ; the message says which squeeze or unsqueeze was meant.
     """
     reduction = chosen("mse_loss", size_average, reduce, reduction)
-    _pair("mse_loss", input, target)
+    input, target = _pair("mse_loss", input, target)
     return _weighted("mse_loss", (input - target).square(), weight, reduction)
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None) -> Tensor:
     """|input - target|, averaged; the slope at 0 is 0. Unequal shapes are an error as in mse_loss."""
     reduction = chosen("l1_loss", size_average, reduce, reduction)
-    _pair("l1_loss", input, target)
+    input, target = _pair("l1_loss", input, target)
     return _weighted("l1_loss", (input - target).abs(), weight, reduction)
 
 
@@ -86,7 +88,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
         ShapeError: the shapes differ. ArgumentError: beta below 0.
     """
     reduction = chosen("smooth_l1_loss", size_average, reduce, reduction)
-    _pair("smooth_l1_loss", input, target)
+    input, target = _pair("smooth_l1_loss", input, target)
     if beta < 0:
         raise errors.ArgumentError(here(f"smooth_l1_loss: beta must not be negative, got {beta}"))
     d = input - target
@@ -101,7 +103,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None) -> Tenso
         ShapeError: the shapes differ. ArgumentError: delta is not positive.
     """
     reduction = chosen("huber_loss", None, None, reduction)
-    _pair("huber_loss", input, target)
+    input, target = _pair("huber_loss", input, target)
     if delta <= 0:
         raise errors.ArgumentError(here(f"huber_loss: delta must be positive, got {delta}"))
     d = input - target
@@ -117,7 +119,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     of its definition; "mean" divides by all elements.
     """
     reduction = chosen("kl_div", size_average, reduce, reduction, ("mean", "batchmean", "sum", "none"))
-    tensors("kl_div", input=input, target=target)
+    input, target = tensors("kl_div", input=input, target=target)
     if reduction == "mean":
         text = "kl_div: 'mean' divides by all elements; the divergence of its definition is reduction='batchmean'"
         warnings.warn(text, UserWarning, stacklevel=2)
@@ -136,7 +138,7 @@ def poisson_nll_loss(
     (target ln target - target + ln(2 pi target) / 2) where target > 1.
     """
     reduction = chosen("poisson_nll_loss", size_average, reduce, reduction)
-    tensors("poisson_nll_loss", input=input, target=target)
+    input, target = tensors("poisson_nll_loss", input=input, target=target)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         low = target <= 1
@@ -157,7 +159,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         ShapeError: var does not go with input. ArgumentError: a negative var.
     """
     reduction = chosen("gaussian_nll_loss", None, None, reduction)
-    tensors("gaussian_nll_loss", input=input, target=target)
+    input, target = tensors("gaussian_nll_loss", input=input, target=target)
     var = var if isinstance(var, Tensor) else input.detach() * 0 + var
     if var.shape != input.shape:
         if tuple(input.shape[:-1]) == tuple(var.shape):

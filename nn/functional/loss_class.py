@@ -44,7 +44,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
         ShapeError, DTypeError: arguments that do not go together. IndexRangeError: a class outside 0..C-1.
     """
     reduction = chosen("nll_loss", size_average, reduce, reduction)
-    tensors("nll_loss", input=input, target=target)
+    input, target = tensors("nll_loss", input=input, target=target)
     shape = tuple(input.shape)
     classes = shape[1 if len(shape) > 1 else 0] if shape else 0
     wanted = shape[:1] + shape[2:] if len(shape) > 1 else ()
@@ -80,7 +80,7 @@ def multi_margin_loss(
     """
     name = "multi_margin_loss"
     reduction = chosen(name, size_average, reduce, reduction)
-    tensors(name, input=input, target=target)
+    input, target = tensors(name, input=input, target=target)
     if p not in (1, 2):
         raise errors.ArgumentError(here(f"{name}: p must be 1 or 2, not {p}"))
     if input.ndim not in (1, 2) or tuple(target.shape) not in ((tuple(input.shape[:-1])), (1,) * (input.ndim == 1)):
@@ -108,7 +108,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     """
     name = "multilabel_margin_loss"
     reduction = chosen(name, size_average, reduce, reduction)
-    tensors(name, input=input, target=target)
+    input, target = tensors(name, input=input, target=target)
     alike(name, input, target)
     if input.ndim > 2:
         raise _shapes(name, "input must be (N, C) or (C,)", input=input)
@@ -135,7 +135,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     """
     name = "binary_cross_entropy"
     reduction = chosen(name, size_average, reduce, reduction)
-    tensors(name, input=input, target=target)
+    input, target = tensors(name, input=input, target=target)
     alike(name, input, target)
     if not target.dtype.is_floating_point:
         text = f"{name}: target must be floating point, got {errors.describe(target)}; use target.float()"
@@ -166,7 +166,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     reduction = chosen(name, size_average, reduce, reduction)
-    tensors(name, input=input, target=target)
+    input, target = tensors(name, input=input, target=target)
     alike(name, input, target)
     yes = logaddexp(-input, input * 0)  # -ln sigmoid(input)
     loss = (1 - target) * input + (yes if pos_weight is None else ((pos_weight - 1) * target + 1) * yes)
@@ -181,7 +181,7 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
     """
     name = "multilabel_soft_margin_loss"
     reduction = chosen(name, size_average, reduce, reduction)
-    tensors(name, input=input, target=target)
+    input, target = tensors(name, input=input, target=target)
     alike(name, input, target)
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     loss = loss if weight is None else loss * weight
@@ -191,7 +191,7 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """ln(1 + e^(-target input)) for targets 1 and -1, without overflow."""
     reduction = chosen("soft_margin_loss", size_average, reduce, reduction)
-    tensors("soft_margin_loss", input=input, target=target)
+    input, target = tensors("soft_margin_loss", input=input, target=target)
     z = -target * input
     return reduced(logaddexp(z, z * 0), reduction)
 
@@ -199,7 +199,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean") -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1; input is a distance."""
     reduction = chosen("hinge_embedding_loss", size_average, reduce, reduction)
-    tensors("hinge_embedding_loss", input=input, target=target)
+    input, target = tensors("hinge_embedding_loss", input=input, target=target)
     apart = where(target != 1, (margin - input).clamp(min=0), 0.0)
     return reduced(apart + where(target != -1, input, 0.0), reduction)
 
@@ -211,7 +211,7 @@ def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, red
         ShapeError: different numbers of dimensions.
     """
     reduction = chosen("margin_ranking_loss", size_average, reduce, reduction)
-    tensors("margin_ranking_loss", input1=input1, input2=input2, target=target)
+    input1, input2, target = tensors("margin_ranking_loss", input1=input1, input2=input2, target=target)
     if not input1.ndim == input2.ndim == target.ndim:
         fault = "input1, input2 and target must have the same number of dimensions"
         raise _shapes("margin_ranking_loss", fault, input1=input1, input2=input2, target=target)

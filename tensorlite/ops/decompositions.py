@@ -15,7 +15,7 @@ from tensorlite.ops.convert import cast
 from tensorlite.ops.linalg import adjoint, column, matrices, row, solve_triangular, which, zeros_like_batch
 from tensorlite.ops.matmul import matmul, need_tensors, no_out
 from tensorlite.ops.shape import cat, transpose
-from tensorlite.tensor import Tensor, wrap
+from tensorlite.tensor import Tensor, mode as now, wrap
 
 __all__ = ["cholesky", "cholesky_inverse", "cholesky_solve", "qr", "svd"]
 
@@ -189,6 +189,8 @@ def cholesky_ex(input, *, upper=False, check_errors=False, out=None) -> Cholesky
 def cholesky_solve(B, L, upper=False, *, out=None) -> Tensor:
     """X with A X = B, given the Cholesky factor L of A (upper=True: its transpose)."""
     no_out("cholesky_solve", out)
+    if now.casts:
+        return now.casts.call("cholesky_solve", cholesky_solve, B, L, upper)
     if not isinstance(B, Tensor) or B.ndim < 2:
         raise errors.ShapeError(f"cholesky_solve: B must be a matrix (at least 2 dimensions), got {errors.describe(B)}")
     need_tensors("cholesky_solve", L)
@@ -199,6 +201,8 @@ def cholesky_solve(B, L, upper=False, *, out=None) -> Tensor:
 def cholesky_inverse(L, upper=False, *, out=None) -> Tensor:
     """The inverse of A, given its Cholesky factor L (upper=True: its transpose)."""
     no_out("cholesky_inverse", out)
+    if now.casts:
+        return now.casts.call("cholesky_inverse", cholesky_inverse, L, upper)
     dtype, a = matrices("cholesky_inverse", L, square=(0,))
     low = transpose(a, -1, -2) if upper else a
     eye = wrap(a.device.backend.xp.eye(a.shape[-1], dtype=a.array.dtype), a.device)
@@ -218,6 +222,8 @@ def linalg_qr(A, mode="reduced", *, out=None) -> QR:
     of R's diagonal are LAPACK's. Backward needs the first k columns of A to be independent.
     """
     no_out("linalg.qr", out)
+    if now.casts:
+        return now.casts.call("linalg.qr", linalg_qr, A, mode)
     if mode not in ("reduced", "complete", "r"):
         raise errors.ArgumentError(f"linalg.qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
     dtype, a = matrices("linalg.qr", A)

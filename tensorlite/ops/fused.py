@@ -233,10 +233,16 @@ def _normalised(name, input, shape, weight, bias=None):
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5) -> Tensor:
     """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions `normalized_shape`."""
     shape = _normalised("layer_norm", input, normalized_shape, weight, bias)
-    return LayerNorm.apply(input, weight, bias, shape=shape, eps=eps)
+    return _as_given(input, LayerNorm.apply(input, weight, bias, shape=shape, eps=eps))
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimensions `normalized_shape`; eps None: that of the dtype."""
     shape = _normalised("rms_norm", input, normalized_shape, weight)
-    return RMSNorm.apply(input, weight, shape=shape, eps=dtypes.finfo(input.dtype).eps if eps is None else eps)
+    eps = dtypes.finfo(input.dtype).eps if eps is None else eps
+    return _as_given(input, RMSNorm.apply(input, weight, shape=shape, eps=eps))
+
+
+def _as_given(input, out):
+    """out in the dtype of a 16-bit input, also where the weights are float32; those of autocast's choice stay."""
+    return cast(out, input.dtype) if out.array.dtype is not input.array.dtype and input.dtype.itemsize == 2 else out

@@ -9,7 +9,7 @@ from tensorlite.ops.decompositions import svdvals
 from tensorlite.ops.linalg import MatrixRank, inv_ex, matrices, tolerances
 from tensorlite.ops.matmul import chained, need_tensors, no_out
 from tensorlite.ops.shape import movedim, reshape, unsqueeze
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, mode, path
 
 __all__ = ["cdist", "dist"]
 
@@ -100,6 +100,8 @@ def cond(A, p=None, *, out=None) -> Tensor:
     """The condition number: norm(A) norm(A^-1) in the norm p (as of matrix_norm); None is 2, the largest singular value
     over the smallest, also for matrices that are not square. inf for singular matrices."""
     no_out("linalg.cond", out)
+    if mode.casts:
+        return mode.casts.call("linalg.cond", cond, A, p)
     if p in (None, 2, -2):
         matrices("linalg.cond", A)
         s = svdvals(A)
@@ -140,6 +142,8 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
         tensor([[5., 1.]])
     """
     x1, x2 = _ready("cdist", x1, None), _ready("cdist", x2, None)
+    if mode.casts:
+        x1, x2 = mode.casts.to("cdist", x1, x2)
     if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
         table = errors.argument_table(("x1", "x2"), (x1, x2))
         fault = "two lists of points with equally many coordinates are needed, (..., n, k) and (..., m, k)"

@@ -6,11 +6,12 @@ from tensorlite.ops.convert import clone
 from tensorlite.ops.dims import shape_of
 from tensorlite.ops.pieces import narrow
 from tensorlite.ops.shape import cat, expand, flip
-from tensorlite.tensor import Tensor, here
+from tensorlite.tensor import Tensor, here, mode as now
 
 __all__ = ["constant_pad_nd"]
 
 MODES = ("constant", "reflect", "replicate", "circular")
+NAMES = {"reflect": "reflection", "replicate": "replication"}  # ..._pad1d and so on: what autocast knows them by
 
 
 class Pad(Op):
@@ -54,6 +55,8 @@ def pad(input, pad, mode="constant", value=None) -> Tensor:
     if value:
         raise errors.ArgumentError(f"pad: mode {mode!r} takes no value, got {value}")
     out = input
+    if now.casts and mode in NAMES:  # those that have one, in PyTorch
+        out = now.casts.one(f"{NAMES[mode]}_pad{len(shape_of('pad', (pad,))) // 2}d", input)
     for d, (before, after) in enumerate(pads):
         if before or after:
             out = _grown(out, d, before, after, mode)

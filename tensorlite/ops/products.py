@@ -9,7 +9,7 @@ from tensorlite.ops.elementwise import mul
 from tensorlite.ops.matmul import need_tensors, no_out
 from tensorlite.ops.reduce import sum as summed
 from tensorlite.ops.shape import reshape, stack
-from tensorlite.tensor import Tensor, path
+from tensorlite.tensor import Tensor, mode, path
 
 __all__ = ["cross", "kron", "vander"]
 
@@ -84,6 +84,7 @@ def vecdot(x, y, *, dim=-1, out=None) -> Tensor:
         table = errors.argument_table(("x", "y"), (x, y))
         fault = f"dimension {dim} has {sizes[0]} elements in x, {sizes[1]} in y"
         raise errors.ShapeError(errors.compose("linalg.vecdot", fault, table, path()))
+    x, y = mode.casts.to("linalg.vecdot", x, y) if mode.casts else (x, y)
     product = mul(x, y)
     return summed(product, dim, dtype=product.dtype)
 

@@ -13,7 +13,7 @@ from tensorlite.ops.index import TakeAlong
 from tensorlite.ops.reduce import axis, back, line, mean, need_elements, need_float, need_tensor, shared, spread, wide
 from tensorlite.ops.select import where
 from tensorlite.ops.sort import Searchsorted, sort
-from tensorlite.tensor import Tensor, wrap
+from tensorlite.tensor import Tensor, mode as now, wrap
 
 __all__ = [
     "bincount", "histc", "histogram", "median", "mode", "nanmedian", "nanquantile", "quantile", "std", "std_mean", "var",
@@ -213,6 +213,8 @@ def _quantile(name, input, q, dim, keepdim, interpolation, kw, skip):
     need_float(name, input)
     if interpolation not in _RULES:
         raise errors.ArgumentError(f"{name}: interpolation must be one of {', '.join(_RULES)}, got {interpolation!r}")
+    if now.casts:
+        input, q = now.casts.to(name, input, q)
     q = _shares(name, q, input)
     x, d = (input.reshape(-1), 0) if dim is None else line(name, input, dim)
     need_elements(name, x, range(x.ndim))
