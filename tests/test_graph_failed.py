@@ -24,7 +24,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("engine", ["own", "dot"])
+@pytest.mark.parametrize("engine", ["own", "dot", "wasm"])
 def test_what_ran_is_drawn_and_the_failing_operation_is_red(name, engine):
     make, op, reads, words = CASES[name]
     model, state = make(), tl.get_rng_state().tolist()
@@ -34,8 +34,14 @@ def test_what_ran_is_drawn_and_the_failing_operation_is_red(name, engine):
     sources = {g.view.cards[e.source].title for e in g.view.edges if e.target == card.id}
     assert reads <= sources
     svg = g.svg(engine)
-    assert "--alarm" in svg and "failed at the red node" in g.view.caption
-    assert "The forward pass failed" in g.text() and 'color="#b3142c"' in g.source
+    assert "--alarm" in svg and f"→ {op} failed. 2 operations ran before it, the red node." in g.view.caption
+    assert (
+        f"2 operations and {op}, which failed" in repr(g)
+        and g.record.operations == 2
+        and f"{op}, which failed" in g.alt
+    )
+    assert {w for e in g.view.edges if e.target == card.id for w in e.labels} <= {"x", "y", "weight", "bias"}
+    assert "ran before it" in g.text() and 'color="#b3142c"' in g.source
     assert tl.get_rng_state().tolist() == state and tl.draw_graph(tl.ones(1, requires_grad=True) * 2)
 
 

@@ -19,7 +19,7 @@ def turn(view, record) -> None:
             slopes = [f"{n}: g" if s == "1" else f"{n}: g · ({s})" for n, s, i in rows if s and i >= 0]
             card.note = "; ".join(slopes[:2]) + ("; …" if len(slopes) > 2 else "")
             card.note = card.note if len(card.note) <= 52 else card.note[:51] + "…"
-        card.lines = [line for line in card.lines if line.kind != "value"]
+        card.lines = [line for line in card.lines if line.kind not in ("value", "formula")]
     for e in edges:
         e.source, e.target = order[e.target], order[e.source]
     view.cards, view.edges = cards, sorted(edges, key=lambda e: (e.target, e.source))

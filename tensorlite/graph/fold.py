@@ -34,7 +34,7 @@ def fold(record, depth=2, expand=(), collapse=(), equal=True, max_nodes=150, loc
     else:
         view = _Folder(tree, 0, {}, plain=equal, most=max_nodes, **options).limited()
         notes.append(f"The middle is one node: more does not fit in max_nodes={max_nodes}.")
-    if sum(c.kind == "op" for c in view.cards) < record.operations - len(tree.steps):
+    if not record.failed and sum(c.kind == "op" for c in view.cards) < record.operations - len(tree.steps):
         notes.insert(0, f"{record.operations:,} operations in {len(view.cards)} nodes.")
     view.depth, view.notes = d, notes
     view.title = record.calls[tree.root].kind if tree.root >= 0 else ""

@@ -70,7 +70,7 @@ def layers(nodes, hops, flat):
         way.append(b)
         for n, m in itertools.pairwise(way):
             straight = (not n.real) + (not m.real)
-            link = (n, n.port(1, s), m, m.port(0, s), (1, 2, 6)[straight])
+            link = (n, n.port(1, s), m, m.port(0, s), (3, 1, 6)[straight])
             links[n.rank].setdefault((id(n), id(m), link[1], link[3]), link)
         ways[key] = way
     return rows, [list(x.values()) for x in links], ways, turned
@@ -110,33 +110,66 @@ def _rank(nodes, outs, ins):
 
 
 def order(rows, links):
-    """Sort each row so that few edges cross: sweeps by the mean place of the neighbours; the best is kept."""
-    for row in rows:
-        row.sort(key=lambda n: n.index)
-        _pack(row)
+    """Sort each row so that few edges cross: sweeps by the mean place of the neighbours; the best is kept.
+
+    Two starts are tried: the order of the computation, and that in which a walk up from the results meets everything.
+    """
     size = sum(map(len, rows))
-    best, kept = _crossings(links), [list(row) for row in rows]
-    for sweep in range(12 if size < 1500 else 3):
-        if not best:
-            break
-        down = sweep % 2 == 0
-        for r in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
-            sums = {}
-            for n, p, m, q, _ in links[r - 1] if down else links[r]:
-                node, at = (m, n.x + p - q) if down else (n, m.x + q - p)
-                total = sums.setdefault(id(node), [0.0, 0])
-                total[0] += at
-                total[1] += 1
-            rows[r].sort(key=lambda n: round(_mean(n, sums) / 24))  # near is equal: keeps their order
-            _pack(rows[r])
+    best, kept = None, None
+    for start in (_computed, _met) if size < 400 else (_computed,):
+        place = start(rows, links)
+        for row in rows:
+            row.sort(key=place)
+            _pack(row)
         now = _crossings(links)
+        for sweep in range(12 if size < 1500 else 3):
+            if best is None or now < best:
+                best, kept = now, [list(row) for row in rows]
+            if not now:
+                break
+            _sweep(rows, links, down=sweep % 2 == 0)
+            now = _crossings(links)
         if now < best:
             best, kept = now, [list(row) for row in rows]
+        if not best:
+            break
     for row, good in zip(rows, kept):
         row[:] = good
         _pack(row)
     if size < 400:
         _swap(rows, links)
+
+
+def _computed(rows, links):
+    return lambda n: n.index
+
+
+def _met(rows, links):
+    """The order in which a walk up from the last row meets the nodes."""
+    above, seen, stack = {}, {}, []
+    for pairs in links:
+        for n, _, m, _, _ in pairs:
+            above.setdefault(id(m), []).append(n)
+    for row in rows:
+        stack += sorted(row, key=lambda n: -n.index)
+    while stack:
+        n = stack.pop()
+        if id(n) not in seen:
+            seen[id(n)] = len(seen)
+            stack += reversed(above.get(id(n), ()))
+    return lambda n: seen[id(n)]
+
+
+def _sweep(rows, links, down):
+    for r in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
+        sums = {}
+        for n, p, m, q, _ in links[r - 1] if down else links[r]:
+            node, at = (m, n.x + p - q) if down else (n, m.x + q - p)
+            total = sums.setdefault(id(node), [0.0, 0])
+            total[0] += at
+            total[1] += 1
+        rows[r].sort(key=lambda n: round(_mean(n, sums) / 24))  # near is equal: keeps their order
+        _pack(rows[r])
 
 
 def _mean(n, sums):
@@ -207,6 +240,36 @@ def place(rows, links):
                     wish[id(n)][0] += weight * (m.x + q - p)
                     wish[id(n)][1] += weight
             _settle(rows[r], wish)
+
+
+def straighten(rows, ways):
+    """Draw the lanes of each way to one x for as many rows as their neighbours leave room, so that long edges run straight."""
+    at = {id(n): (row, k) for row in rows for k, n in enumerate(row)}
+    done = set()
+    for (_, _, source), way in ways.items():
+        first, *chain, last = way
+        chain = [n for n in chain if id(n) not in done]
+        done.update(map(id, chain))
+        if len(chain) < 2:
+            continue
+        room = []  # of the line in each row
+        for n in chain:
+            row, k = at[id(n)]
+            p = n.port(1, source)
+            low = row[k - 1].x + _space(row[k - 1], n) + p if k else -float("inf")
+            high = row[k + 1].x - _space(n, row[k + 1]) + p if k + 1 < len(row) else float("inf")
+            room.append((low, high))
+        start, stop = first.x + first.port(1, source), last.x + last.port(0, source)
+        k = 0
+        while k < len(chain):
+            (low, high), end = room[k], k + 1
+            while end < len(chain) and max(low, room[end][0]) <= min(high, room[end][1]):
+                low, high, end = max(low, room[end][0]), min(high, room[end][1]), end + 1
+            wish = start if k == 0 else stop if end == len(chain) else start + (stop - start) * (k / len(chain))
+            x = min(max(wish, low), high)
+            for n in chain[k:end]:
+                n.x = x - n.port(1, source)
+            start, k = x, end
 
 
 def _settle(row, wish):

@@ -6,7 +6,7 @@ passes a layer has a lane of its own in it, so that no edge crosses a card and n
 
 from collections import namedtuple
 
-from tensorlite.graph.layers import Node, layers, order, place
+from tensorlite.graph.layers import Node, layers, order, place, straighten
 
 PAD, HEAD = 14, 30  # inside a cluster: at its edges, and where its title stands
 
@@ -96,6 +96,7 @@ class _Job:
         rows, links, ways, turned = layers(nodes, hops, self.flat)
         order(rows, links)
         place(rows, links)
+        straighten(rows, ways)
         return self._measure(c, nodes, rows, links, ways, turned)
 
     def _measure(self, c, nodes, rows, links, ways, turned):

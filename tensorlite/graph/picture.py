@@ -32,14 +32,16 @@ class Graph:
 
     def __repr__(self):
         folded = f", folded: {'; '.join(self.view.folds)}" if self.view.folds else ""
-        size = f"{len(self.view.cards)} nodes for {self.record.operations:,} operations"
+        failed = f" and {self.record.failed}, which failed" if self.record.failed else ""
+        size = f"{len(self.view.cards)} nodes for {_count(self.record)}{failed}"
         return f"Graph: {size}{folded} ({self.view.title}). .save('g.svg')"
 
     @property
     def alt(self) -> str:
         """One sentence for those who cannot see the picture."""
         start = [c.title for c in self.view.cards if c.kind in ("leaf", "constant")][:3]
-        words_ = f"Computation graph of {self.view.title}: {len(self.view.cards)} nodes for {self.record.operations:,} operations"
+        words_ = f"Computation graph of {self.view.title}: {len(self.view.cards)} nodes for {_count(self.record)}"
+        words_ += f", and {self.record.failed}, which failed" if self.record.failed else ""
         return words_ + (f", starting from {', '.join(start)}." if start else ".")
 
     @property
@@ -232,7 +234,7 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     if kind == "backward":
         backward.turn(view, record)
     if fault is not None:
-        view.notes.append("The forward pass failed at the red node.")
+        view.notes.append(f"{_count(record)} ran before it, the red node.")
     if not record.operations:
         leaf = any(record.items[i].kind == "leaf" for i in record.outputs)
         reason = "it is a leaf" if leaf else "nothing that it was computed from has requires_grad=True"
@@ -255,6 +257,10 @@ def _check(depth, show, direction, theme, max_nodes, kind, color_by):
     for name, value, least in (("depth", depth, 0), ("max_nodes", max_nodes, 3)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise errors.ArgumentError(f"draw_graph: {name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _count(record):
+    return f"{record.operations:,} operation{'' if record.operations == 1 else 's'}"
 
 
 def _names(params):
@@ -332,8 +338,12 @@ def _at_fault(error):
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
         here = {}
         for name in code.co_varnames[:count]:
-            value = local.get(name)
-            if isinstance(value, (Tensor, tuple, list)):
+            value, op = local.get(name), local.get("op")
+            if isinstance(value, tuple) and len(getattr(op, "inputs", ())) >= len(
+                value
+            ):  # an Op: its operands have names
+                here.update(output_tensors(dict(zip(op.inputs, value, strict=False))))
+            elif isinstance(value, (Tensor, tuple, list)):
                 here.update(output_tensors(value, name))
         found = {k: v for k, v in here.items() if v.node is None or v.node.op is not None or v.requires_grad} or found
         step = step.tb_next

@@ -15,6 +15,7 @@ from tensorlite.op import Pick
 from tensorlite.tensor import Tensor, Version, Watcher
 
 NUMBERS = (bool, int, float)
+CONSTANT = "constant"  # an operand of which nothing more is known
 DRAWN = (
     "seed",
     "offset",
@@ -73,8 +74,13 @@ class Record:
 
     @property
     def operations(self) -> int:
-        """How many operations were recorded."""
-        return sum(item.kind == "op" for item in self.items)
+        """How many operations were recorded; one that failed is none."""
+        return sum(item.kind == "op" and not item.error for item in self.items)
+
+    @property
+    def failed(self) -> str:
+        """The name of the operation that failed, if one did."""
+        return next((item.op for item in self.items[-1:] if item.error), "")
 
 
 def failed(record, error) -> None:
@@ -83,12 +89,19 @@ def failed(record, error) -> None:
     name = words.partition(":")[0].strip()
     name = name if name.replace("_", "").replace(".", "").isalnum() else type(error).__name__
     inputs = tuple(dict.fromkeys(record.outputs))
-    for i in inputs:
-        record.items[i].output = None
+    operands = [record.items[i].output or f"input {k}" for k, i in enumerate(inputs)]
+    for i, operand in zip(inputs, operands):
+        item = record.items[i]
+        item.output, item.name = None, "" if item.name == operand and item.kind == "op" else item.name
     item = Item(
-        len(record.items), "op", op=name, inputs=inputs, output="failed", error=f"{type(error).__name__}: {words}"
+        len(record.items),
+        "op",
+        op=name,
+        inputs=inputs,
+        output=f"{name} failed",
+        error=f"{type(error).__name__}: {words}",
     )
-    item.operands = tuple(f"input {k}" for k in range(len(inputs)))
+    item.operands = tuple(operands)
     record.items.append(item)
     record.outputs[:] = [item.id]
 
@@ -180,7 +193,7 @@ class _Tracer:
             elif hasattr(operand, "dtype") and k not in getattr(op, "unseen", ()):
                 inputs[-1] = self.constant(operand, node.device)
             elif not known:
-                literals[k] = "constant"
+                literals[k] = CONSTANT
         item = self.add(
             kind="op",
             op=op.name,
@@ -332,8 +345,9 @@ def output_tensors(value, name=""):
         return {}
     found = {}
     for key, v in pairs:
-        key = f"output {key}" if isinstance(key, int) else str(key)
-        found.update(output_tensors(v, f"{name}.{key}" if name else key))
+        found.update(
+            output_tensors(v, f"{name}.{key}" if name else f"output {key}" if isinstance(key, int) else str(key))
+        )
     return found
 
 

@@ -94,8 +94,7 @@ def _full(host) -> Summary:
     if host.ndim == 0:
         return Summary((), number(values[0])) if bad else Summary((number(values[0]),))
     row = host.shape[-1] if host.ndim > 1 else len(values)
-    for digits in (4, 3):
-        texts = [number(v, digits) for v in values]
+    for texts in _ways(values):
         width = max(map(len, texts))
         if row * (width + 2) <= WIDE:
             break
@@ -110,6 +109,19 @@ def _full(host) -> Summary:
     lines[1:] = [" " + line for line in lines[1:]]
     lines[-1] += "]"
     return Summary(tuple(lines), alarm, grid=True)
+
+
+def _ways(values):
+    """The numbers as texts, the longest first: four digits, three, and three of the largest, the others as fine as that."""
+    for digits in (4, 3) if len(values) <= FULL // 2 else (3,):
+        yield [number(v, digits) for v in values]
+    finite = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v]
+    if finite and min(finite) >= 1e-3 and max(finite) < 1e3:
+        places = min(3, max(0, 2 - math.floor(math.log10(max(finite)))))
+        texts = [f"{v:.{places}f}" if isinstance(v, float) and math.isfinite(v) and v else number(v) for v in values]
+        if all(float(t) or not v for t, v in zip(texts, values, strict=True)):  # none became 0
+            yield texts
+    yield [number(v, 3) for v in values]
 
 
 def _stats(x, backend):

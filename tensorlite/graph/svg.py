@@ -1,5 +1,6 @@
 """The SVG text of a view: cards with their lines, edges, clusters. The places come from Graphviz, or from our own layout.py."""
 
+import re
 from xml.sax.saxutils import escape
 
 from tensorlite.graph import dot
@@ -67,7 +68,8 @@ def draw(view, alt, direction="TB", theme="auto", engine="auto") -> str:
             f'<path d="{path}" fill="none" {_paint(colours, stroke="line")}{dashes} marker-end="url(#tl-arrow-{theme})"/>'
         )
     for box in view.clusters:
-        out.append(_cluster_title(box, at.clusters[box.id], colours))
+        coming = [at.paths[e.source, e.target] for e in view.edges]
+        out.append(_cluster_title(box, at.clusters[box.id], colours, coming))
     for edge in view.edges:
         if edge.labels:
             x, y = at.labels.get((edge.source, edge.target), (0, 0))
@@ -177,15 +179,41 @@ def _cluster(box, place, colours):
     return "".join(out)
 
 
-def _cluster_title(box, place, colours):
-    """A cluster's title, over the edges that come in at the top."""
-    x, y, _, _ = place
+def _cluster_title(box, place, colours, paths):
+    """A cluster's title: as far left as no edge that comes in at the top runs through it; where there is no room, over them."""
+    x, y, w, h = place
     wide = width(box.title, CLUSTER_TEXT)
+    crossed = sorted(
+        at for path in paths for at, down in _points(path) if x < at < x + w and y + 3 < down < y + min(h, 25)
+    )
+    for start in (x, *[at - 2 for at in crossed]):
+        if start + wide + 16 > x + w:
+            break
+        if not any(start + 6 < at < start + wide + 18 for at in crossed):
+            x = start
+            break
     colour = "cluster2" if box.level % 2 == 0 else "cluster"
     return (
         f'<rect x="{x + 8:.1f}" y="{y + 5:.1f}" width="{wide + 8:.1f}" height="18" {_paint(colours, colour)}/>'
         + _type(x + 12, y + 19, box.title, "text", colours, CLUSTER_TEXT)
     )
+
+
+def _points(path):
+    """Points along a path of M, L and C."""
+    last = (0.0, 0.0)
+    for kind, numbers in re.findall(r"([MLC])([^MLC]*)", path):
+        n = [float(v) for v in re.findall(r"-?[\d.]+", numbers)]
+        ends = list(zip(n[::2], n[1::2], strict=True))
+        if kind == "M":
+            last = ends[0]
+            continue
+        a, b, c, d = (last, *ends) if kind == "C" else (last, last, ends[0], ends[0])
+        for k in range(25):
+            t = k / 24
+            f = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+            yield tuple(sum(w * p[i] for w, p in zip(f, (a, b, c, d), strict=True)) for i in (0, 1))
+        last = d
 
 
 def _type(x, y, text, colour, colours, size=TEXT, end=False, bold=False):

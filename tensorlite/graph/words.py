@@ -3,14 +3,18 @@
 import linecache
 import math
 import os
+import re
 import textwrap
 from collections import Counter
 
 from tensorlite.graph import summary
+from tensorlite.graph.metrics import columns
+from tensorlite.graph.record import CONSTANT
 from tensorlite.graph.summary import shape_text
 from tensorlite.graph.view import Line
 
 LONGEST = 52  # characters of a name on a card; the tooltip has all
+LONGEST_NOTE = 44  # of a row of a formula
 NOT_YET = "not yet: call backward()"
 
 
@@ -53,29 +57,43 @@ class _Writer:
         card.title = item.name or item.op
         if item.error:
             card.failed, card.note, card.about = True, "failed", item.error
-            rows = textwrap.wrap(item.error, LONGEST)[:8]
+            text = re.sub(r"\([^()]*\)", lambda m: m[0].replace(" ", "\u00a0"), item.error)  # no break inside a shape
+            rows = textwrap.wrap(text, LONGEST)[:8]
             card.lines = [Line("", "", "note", row.ljust(max(map(len, rows)), "\u00a0")) for row in rows]
             return
         known = [
-            f"{item.operands[k]} = {text}" if k < len(item.operands) else text for k, text in item.literals.items()
+            f"{item.operands[k]} = {text}" if k < len(item.operands) else text
+            for k, text in item.literals.items()
+            if text != CONSTANT or len(item.inputs) == 2
         ]
         note = ", ".join([item.formula, *known]) if item.formula else ", ".join(known)
         card.note = f"{item.op}: {note}" if item.name and note else item.op if item.name else note
         self.common(card, item)
+        rows = textwrap.wrap(card.note, LONGEST_NOTE, break_on_hyphens=False)
+        if len(rows) > 1:
+            card.note = rows[0]
+            card.lines[:0] = [Line(row, kind="formula") for row in rows[1:4]]
 
     def module(self, card):
         """A closed module: its class and name, its parameters, its result."""
         item = self.items[card.items[-1]]
         call = self.record.calls[card.call]
         card.title = call.kind + (f" × {card.times:,}" if card.times > 1 else "")
-        card.note = f"{card.name} → {item.output}" if item.output else card.name
+        name = f"[{card.name}]" if card.name.isdigit() else card.name  # as one writes it: model[0]
+        card.note = f"{name} → {item.output}" if item.output else name
         self.common(card, item)
         if card.inside:
             card.lines.insert(0, Line(card.inside))
         if card.params and not card.inside and card.times == 1:
             for name, i, shared in card.params:
                 shape = f" {shape_text(self.items[i].shape)}" if "shape" in self.show else ""
-                card.lines.append(Line(name + shape + (" shared" if shared else ""), *self.param_grad([i])))
+                line = Line(name + shape + (" shared" if shared else ""), *self.param_grad([i]))
+                before = card.lines[-1] if card.lines else line
+                if not (line.text or before.text or before.kind != "note" or before is line or line.alarm):
+                    if columns(before.label) + columns(line.label) <= LONGEST_NOTE - 2:
+                        before.label += f", {line.label}"  # side by side, where nothing is said of them
+                        continue
+                card.lines.append(line)
         elif card.params:
             card.lines.append(Line(f"{card.total:,} params", *self.param_grad([i for _, i, _ in card.params])))
         if item.op and not card.inside:
