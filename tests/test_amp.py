@@ -1,4 +1,4 @@
-"""Mixed precision: which operations autocast puts into which precision, its gradients, GradScaler against PyTorch's."""
+"""Mixed precision: models under autocast, and GradScaler against PyTorch's. Operation by operation: test_amp_table.py."""
 
 import numpy as np
 import pytest
@@ -162,6 +162,51 @@ def test_scaler_agrees_with_pytorch_and_goes_on(tmp_path):
     np.testing.assert_allclose(weights, there, rtol=1e-6)
     again, same = scaled_training(tl, tmp_path)
     assert again == scales and np.array_equal(same, weights)
+
+
+def adaptive_training(lib, optimizer, name):
+    """An MLP under autocast with GradScaler, some losses infinite or nan: after each step the scale, whether anything was
+    written to weights or state, how many steps the state counts, the loss; and at the end the weights."""
+    rng = np.random.default_rng(5)
+    draw = lambda *shape: lib.tensor(rng.normal(size=shape).astype("float32"))  # noqa: E731
+    x, y, found = draw(16, 4), draw(16, 2), []
+    params = [lib.nn.Parameter(draw(8, 4) / 2), lib.nn.Parameter(draw(8) / 2), lib.nn.Parameter(draw(2, 8) / 2)]
+    opt = getattr(lib.optim, optimizer)(params, lr=0.01)
+    scaler = lib.amp.GradScaler("cpu", init_scale=64.0, growth_interval=3, growth_factor=4.0, backoff_factor=0.25)
+
+    def everything():
+        state = [opt.state[p][k] for p in params if p in opt.state for k in ("exp_avg", "exp_avg_sq", "step")]
+        return [np.array(v.detach().numpy() if hasattr(v, "detach") else v) for v in (*params, *state)]
+
+    for i in range(14):
+        opt.zero_grad()
+        with lib.autocast("cpu", dtype=getattr(lib, name)):
+            hidden = lib.nn.functional.linear(x, params[0], params[1]).relu()
+            loss = lib.nn.functional.mse_loss(lib.nn.functional.linear(hidden, params[2]), y)
+        before = everything()
+        scaler.scale(loss * {4: float("inf"), 9: float("nan"), 10: float("inf")}.get(i, 1.0)).backward()
+        scaler.step(opt)
+        scaler.update()
+        after = everything()
+        same = len(before) == len(after) and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        steps = [float(opt.state[p]["step"]) for p in params]
+        found.append((scaler.get_scale(), same, steps, scaler.state_dict()["_growth_tracker"]))
+    return found, loss.item(), everything()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("name", LOWS)
+@pytest.mark.parametrize("optimizer", ["Adam", "AdamW"])
+def test_scaler_with_adam_agrees_with_pytorch(optimizer, name):
+    torch = pytest.importorskip("torch")
+    (ours, loss, end), (theirs, wanted, there) = (adaptive_training(lib, optimizer, name) for lib in (tl, torch))
+    assert ours == theirs
+    assert [i for i, (_, same, *_) in enumerate(ours) if same] == [4, 9, 10]  # left out, and nothing was touched
+    assert [scale for scale, *_ in ours[:6]] == [64.0, 64.0, 256.0, 256.0, 64.0, 64.0]
+    tolerance = {"float16": 5e-3, "bfloat16": 4e-2}[name]
+    assert abs(loss - wanted) < tolerance
+    for a, b in zip(end, there, strict=True):
+        np.testing.assert_allclose(a, b, atol=tolerance)
 
 
 def test_scaler_saves_small_gradients(device):
