@@ -71,6 +71,11 @@ class Casts:
         widest = dtypes.result_type(*[x.array for x in xs])
         return tuple([x if x.dtype is widest or not x.dtype.is_floating_point else _cast(x, widest) for x in xs])
 
+    @staticmethod
+    def tap(outer):
+        """What stands in mode.vmap around (a vmap in) `outer`."""
+        return Tap(outer)
+
     def call(self, name, function, *args, **kwargs):
         """function(*args), the tensors cast as the operation of that name takes them, and autocast switched off inside."""
         args, kwargs = [self.one(name, x) for x in args], {k: self.one(name, x) for k, x in kwargs.items()}

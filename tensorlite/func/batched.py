@@ -23,7 +23,8 @@ class Level:
         self.depth = 0
 
     def __enter__(self):
-        self.outer, mode.vmap, self.alive = mode.vmap, self, True
+        self.outer, self.alive = mode.vmap, True
+        mode.vmap = mode.casts.tap(self) if mode.casts else self
         self.depth = 1 if self.outer is None else self.outer.depth + 1
         return self
 
