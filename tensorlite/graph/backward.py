@@ -2,7 +2,8 @@
 
 from tensorlite import errors
 from tensorlite.autograd import grad, reachable
-from tensorlite.tensor import Tensor
+from tensorlite.op import Pick
+from tensorlite.tensor import Scope, Tensor, Watcher, mode
 
 
 def turn(view, record) -> None:
@@ -26,6 +27,52 @@ def turn(view, record) -> None:
     view.notes.append("Walk back: g is the gradient that arrives at a node.")
 
 
+class _Places(Watcher):
+    """Puts each operation that a walk records into the module call that it is the derivative of: `∇Linear` for `Linear`."""
+
+    def __init__(self, under):
+        super().__init__(under)
+        self.new, self.depth, self.mirrors = [], 0, {}
+
+    def forward(self, op, inputs, result):
+        """After an operation of a rule."""
+        super().forward(op, inputs, result)
+        node = result.node
+        if node is not None and node.op is Pick:
+            self.new.append(node.parents[0])
+        if node is not None:
+            self.new.append(node)
+
+    def start(self, roots):
+        """Before a walk; those inside of another are of fused operations."""
+        super().start(roots)
+        self.depth += 1
+
+    def backward(self, node, i, share, g):
+        """After a share: what was computed since the one before was for this node."""
+        super().backward(node, i, share, g)
+        if self.depth == 1:
+            for new in self.new:
+                new.scope = self.mirror(node.scope) if new.scope is None else new.scope
+            self.new.clear()
+
+    def end(self):
+        """After a walk."""
+        super().end()
+        self.depth -= 1
+
+    def mirror(self, scope):
+        """The call of the backward pass that belongs to one of the forward pass."""
+        chain = []
+        while scope is not None and scope not in self.mirrors:
+            chain.append(scope)
+            scope = scope.outer
+        outer = self.mirrors.get(scope)
+        for s in reversed(chain):
+            outer = self.mirrors[s] = Scope(outer, s.name, f"∇{s.kind}")
+        return outer
+
+
 def higher(outputs, names) -> dict:
     """The gradients of a scalar for its leaves, recorded as a graph of their own: name -> Tensor; no `.grad` changes.
 
@@ -44,5 +91,9 @@ def higher(outputs, names) -> dict:
             "draw_graph: kind='higher' needs the leaves by name: params=model, or params={'x': x}"
             + ("" if known else "; none of those given requires grad")
         )
-    grads = grad(root, list(leaves.values()), create_graph=True, allow_unused=True)
+    watch = mode.watcher = _Places(mode.watcher)
+    try:
+        grads = grad(root, list(leaves.values()), create_graph=True, allow_unused=True)
+    finally:
+        watch.remove()
     return {f"grad of {n}": g for n, g in zip(leaves, grads, strict=True) if g is not None}

@@ -110,7 +110,8 @@ class _Folder:
         places = run.places if run else tree.inside[call]
         total = sum(_size(self.record.items[i]) for i in parameters(tree, places))
         times = run.count if run else 1
-        if call in self.closed or not (call in self.opened or (level <= self.depth and not simple)):
+        whole = simple or tree.is_derivative(call)
+        if call in self.closed or not (call in self.opened or (level <= self.depth and not whole)):
             while simple and tree.children[call][0][0] == "call":  # the innermost module does the work
                 call = tree.children[call][0][1]
                 name = name if run else self.path(call, cluster)

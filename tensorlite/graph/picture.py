@@ -228,7 +228,11 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
         numbers, aside = heat.norms(record, arrays, outputs)
         note = heat.ASIDE if aside else ""
     view = fold_(record, depth, expand, collapse, fold, max_nodes, "local" in show)
+    if kind == "higher" and not record.walked:  # the picture has the gradients: nothing is still to come
+        show = [s for s in show if s != "grad"]
     words.write(view, record, arrays, show)
+    if kind == "higher" and any(call.kind.startswith("∇") for call in record.calls):
+        view.notes.append("∇Linear: the backward pass of a Linear, recorded.")
     if numbers is not None:
         heat.paint(view, record, numbers, color_by, note)
     if kind == "backward":

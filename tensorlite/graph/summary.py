@@ -94,6 +94,7 @@ def _full(host) -> Summary:
     if host.ndim == 0:
         return Summary((), number(values[0])) if bad else Summary((number(values[0]),))
     row = host.shape[-1] if host.ndim > 1 else len(values)
+    row = len(values) if row == 1 and len(values) > 4 else row  # a long column lies down
     for texts in _ways(values):
         width = max(map(len, texts))
         if row * (width + 2) <= WIDE:

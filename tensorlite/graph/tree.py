@@ -99,6 +99,11 @@ class Tree:
         """Whether a module call is a single operation."""
         return len(self.inside[call]) == 1
 
+    def is_derivative(self, call):
+        """Whether a call is the backward pass of a single layer, whatever operations it takes."""
+        kinds = {kind for kind, _ in self.children.get(call, ())}
+        return self.record.calls[call].kind.startswith("∇") and kinds == {"op"} and call != self.root
+
     def runs(self, children, plain, marks):
         """(start, period, count, chained) for each part of `children` that repeats; the rest as (start, 1, 1, False).
 

@@ -70,10 +70,12 @@ class _Wiring:
         for i in self.tree.record.outputs:
             p = tree.place.get(i, -1)
             if p >= 0:
-                owner[p].output = True
-                if p in hidden:
-                    name = self.items[i].output or self.items[i].op
-                    owner[p].ends.append(f"{name} {self.folder.after.get(p, '')}".rstrip())
+                card, name, first = owner[p], self.items[i].output or self.items[i].op, self.folder.twin.get(p, -1)
+                card.output = True
+                if first >= 0 and self.items[tree.ops[first]].output is not None:
+                    continue  # said of the unit that is drawn
+                if p in hidden or (card.kind != "op" and i != card.items[-1]):
+                    card.ends.append(f"{name} {self.folder.after.get(p, '')}".rstrip())
         if most is not None:
             self.gather(most)
         self.whole()
@@ -193,6 +195,7 @@ class _Wiring:
         source = self.items[item.inputs[k]]
         several = len({j for j in item.inputs if j >= 0}) > 1
         name = self.operand(p, k) if target.kind == "op" and several and item.op not in COMMUTATIVE else ""
+        steps = [step for step in steps if step[0] != "alias"]
         path = [w for n, (w, _) in enumerate(steps) if not n or steps[n - 1][0] != w]
         if len(path) > 3:
             path = [path[0], "…", path[-1]]

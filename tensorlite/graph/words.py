@@ -14,6 +14,7 @@ from tensorlite.graph.summary import shape_text
 from tensorlite.graph.view import Line
 
 LONGEST = 52  # characters of a name on a card; the tooltip has all
+MOST_ENDS = 4  # outputs that a card lists
 LONGEST_NOTE = 44  # of a row of a formula
 NOT_YET = "not yet: call backward()"
 
@@ -80,7 +81,8 @@ class _Writer:
         call = self.record.calls[card.call]
         card.title = call.kind + (f" × {card.times:,}" if card.times > 1 else "")
         name = f"[{card.name}]" if card.name.isdigit() else card.name  # as one writes it: model[0]
-        card.note = f"{name} → {item.output}" if item.output else name
+        given = (item.output or "").replace(f" {call.path}.", " ")
+        card.note = f"{name} → {given}" if given else name
         self.common(card, item)
         if card.inside:
             card.lines.insert(0, Line(card.inside))
@@ -142,8 +144,12 @@ class _Writer:
             self.value(card, item, about)
         if "grad" in self.show and item.kind != "constant":
             self.grad(card, item, about)
-        for name in card.ends:
-            card.lines.append(Line("output", name))
+        inside = f" {self.record.calls[card.call].path}." if card.call >= 0 else " ."
+        for k, name in enumerate(card.ends):
+            if k < MOST_ENDS or len(card.ends) == MOST_ENDS + 1:
+                card.lines.append(Line("output", shorten(name.replace(inside, " "))))
+            elif k == MOST_ENDS:
+                card.lines.append(Line("output", f"and {len(card.ends) - k:,} more"))
             about.append(f"output {name}")
         if card.used > 1:
             about.append(f"used {card.used} times: its gradient is the sum of as many shares")
