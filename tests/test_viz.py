@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import tensorlite as tl
-from tensorlite import nn
+from tensorlite import nn, viz
+from tensorlite.tensor import mode
 from tensorlite.viz import base, maps
 
 
@@ -153,7 +154,43 @@ def test_activations_count_zeros_and_saturation():
     rows = tl.viz.activations(model, x).rows
     assert rows[0] == ("0", 0.5, "zero 50.0%, dead 1 of 4 units")
     assert rows[1][2] == "zero 50.0%, saturated 25.0%"
-    assert "no activation modules" in tl.viz.activations(nn.Linear(4, 4), x).text()
+    assert "no activation (" in tl.viz.activations(nn.Linear(4, 4), x).text()
+
+
+class Called(nn.Module):
+    """Activations as functions: in a sub-module, twice in one place, at each step of a loop, and inside of a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.act, self.cell = nn.Linear(4, 4), nn.SiLU(), nn.RNNCell(4, 2)
+        with tl.no_grad():
+            self.inner.weight.zero_()
+            self.inner.bias.copy_(tl.tensor([1.0, -1.0, 2.0, -2.0]))
+
+    def forward(self, x):
+        x = nn.functional.relu(self.inner(x))
+        x = self.act(nn.functional.relu(x - 1, inplace=True))
+        h = None
+        for _ in range(5):
+            h = self.cell(x, h)
+        return (100 * h).tanh()
+
+
+def test_activations_sees_functions():
+    model, x = Called(), tl.randn(3, 4)
+    before = mode.watcher
+    picture = tl.viz.activations(model, x)
+    rows = {label: said for label, _, said in picture.rows}
+    assert list(rows) == ["relu call 1", "relu call 2", "act", "cell tanh, 5 calls", "tanh"]
+    assert rows["relu call 1"] == "zero 50.0%, dead 2 of 4 units"
+    assert rows["relu call 2"] == "zero 75.0%, dead 3 of 4 units"
+    out = model(x)
+    assert rows["tanh"].endswith(f"saturated {(out.abs() >= 0.99).float().mean().item():.1%}")
+    assert rows["act"] == "zero 75.0%"  # what SiLU calls within is not told
+    assert mode.watcher is before and picture.alarms == {0, 1}
+    with pytest.raises(tl.errors.TensorliteError):
+        tl.viz.activations(model, tl.randn(3, 5))
+    assert mode.watcher is before
 
 
 def test_activations_change_nothing():
@@ -239,6 +276,58 @@ def test_every_picture_is_well_formed_and_texts_neither_overlap_nor_leave_it(nam
         assert picture.save(path).read_bytes() == first
     with pytest.raises(tl.errors.ArgumentError, match="must end with"):
         picture.save(tmp_path / "p.png")
+
+
+def contrast(a, b):
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["curves", "attention", "flow"])
+def test_texts_have_contrast_light_and_dark(name):
+    svg = pictures()[name].svg()
+    light, dark = re.findall(r"svg\{(--[^}]*)\}", svg)
+    inks = set(re.findall(r'<(?:text|tspan)[^>]*fill="var\(--([\w-]+)\)"', svg)) | {"grey"}
+    for theme in (light, dark):
+        colours = dict(re.findall(r"--([\w-]+):(#\w{6})", theme))
+        worst = min(contrast(colours[ink], colours["paper"]) for ink in inks)
+        if name == "attention":  # the darkest cell with a number in it
+            mixed = [
+                round(0.5 * int(colours["value"][i : i + 2], 16) + 0.5 * int(colours["paper"][i : i + 2], 16))
+                for i in (1, 3, 5)
+            ]
+            worst = min(worst, contrast(colours["text"], "#" + "".join(f"{v:02x}" for v in mixed)))
+        assert worst >= 4.5
+
+
+def test_curves_differ_without_colours_and_their_texts_fit():
+    history = {f"a rather long name {i}": [(t, 1e-4 * (i + 1) * 0.9**t) for t in range(9)] for i in range(8)}
+    for log in (False, True):
+        picture = viz.Curves({**history, "one": [(3, 0.5)]}, "title", log=log)
+        svg = picture.svg()
+        marks = re.findall(r'stroke="var\(--(\w)\)" stroke-width="2"(?: stroke-dasharray="([\d ]+)")?', svg)
+        assert len(set(marks[:8])) == 8 and len({dash for _, dash in marks[:4]}) == 4
+        assert svg.count("<circle") == 1  # of one point
+        for x, side, said in re.findall(r'<text x="([\d.]+)" y="[\d.]+"(?: text-anchor="(\w+)")?>([^<]+)</text>', svg):
+            long = base.wide(said)
+            left = float(x) - {"": 0, "middle": long / 2, "end": long}[side]
+            assert left >= 0 and left + long <= 720, said
+        for x, said in re.findall(r'<text x="([\d.]+)" y="[-\d.]+"><tspan fill[^>]*>([^<]+)<', svg):
+            assert float(x) + base.wide(said) <= 720
+    spread = viz.Curves({"a": [(0, 1e-16), (1, 3.0)]}, log=True).svg()
+    ticks = re.findall(r">(1e-?\d+)<", spread)
+    assert "1e-15" in ticks and "1e-20" not in ticks and "1e5" not in ticks
+
+
+def test_thumbnails_and_large_grids_are_shaded_by_the_strongest_weight():
+    flat = tl.full((1, 50, 50), 0.02)
+    svg = tl.viz.attention(flat).svg()
+    assert "darkest 0.02" in svg and 'fill-opacity="0.950"' in svg
 
 
 def test_what_is_not_finite_is_said():

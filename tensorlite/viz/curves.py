@@ -4,14 +4,19 @@ import math
 from xml.sax.saxutils import escape
 
 from tensorlite.graph.metrics import width as wide
+from tensorlite.graph.theme import FONTS, variables
 from tensorlite.viz.base import Picture, number, sparkline
 
-_STYLE = """<style>
-svg{--ink:#1c2230;--grey:#626b7f;--line:#d8dde6;--paper:#fff;--a:#0b62b8;--b:#b84600}
-@media (prefers-color-scheme:dark){svg{--ink:#e7eaf0;--grey:#9aa3b5;--line:#363d4d;--paper:#1b202c;--a:#7db9f5;--b:#ffa366}}
-text{font:13px system-ui,sans-serif;fill:var(--grey)} .title{font-size:16px;fill:var(--ink)}
+_LIGHT = {"ink": "#1c2230", "grey": "#5a6377", "line": "#d8dde6", "paper": "#ffffff",
+          "a": "#0b62b8", "b": "#b84600", "c": "#0a7456", "d": "#7b3fb3"}  # fmt: skip
+_DARK = {"ink": "#e8ebf2", "grey": "#a3adc0", "line": "#363d4d", "paper": "#12161f",
+         "a": "#7db9f5", "b": "#ffa366", "c": "#5fd3ae", "d": "#cda6f7"}  # fmt: skip
+_STYLE = f"""<style>
+svg{{{variables(_LIGHT)}}}
+@media (prefers-color-scheme:dark){{svg{{{variables(_DARK)}}}}}
+text{{font:12px {FONTS};fill:var(--grey)}} .title{{font-size:15px;font-weight:bold;fill:var(--ink)}}
 </style>"""
-_MARKS = ("var(--a)", "var(--b)")
+_MARKS = ("var(--a)", "var(--b)", "var(--c)", "var(--d)")
 
 
 class Curves(Picture):
@@ -48,8 +53,8 @@ class Curves(Picture):
     def svg(self) -> str:
         """The picture as SVG."""
         up = math.log10 if self.log else float
-        w, h, left, top, bottom = self.width, self.height, 56, 40, 40
-        right = max(96, math.ceil(max([wide(str(k), 13) for k in self.history] or [0])) + 9)
+        w, h, top, bottom = self.width, self.height, 40, 40
+        right = max(96, math.ceil(max([wide(str(k)) for k in self.history] or [0])) + 16)
         guides = {k: up(v) for k, v in self.guides.items()}
         points = [p for v in self.history.values() for p in v]
         if not points:
@@ -66,6 +71,10 @@ class Curves(Picture):
         shown = [y for v in lines.values() for _, y in v] + list(guides.values())
         ticks = nice_ticks(min(shown), max(shown), 6)
         y0, y1 = min(ticks[0], min(shown)), max(ticks[-1], max(shown))
+        if self.log:  # whole powers of ten; the steps of the ticks may be much larger
+            y0, y1 = math.floor(min(shown)), max(math.ceil(max(shown)), math.floor(min(shown)) + 1)
+            ticks = [t for t in ticks if y0 <= t <= y1]
+        left = max(56, math.ceil(max(wide(_tick(t, self.log)) for t in ticks)) + 16)
 
         def at(x, y):
             return (
@@ -99,10 +108,12 @@ class Curves(Picture):
             out.append(f'<text x="{w - 8}" y="24" text-anchor="end">{escape(self.missing)}</text>')
         ends = []
         for i, (name, line) in enumerate(lines.items()):
-            colour, dash = _MARKS[i % 2], _dash(i)
+            colour, dash = _MARKS[i % 4], _dash(i)
             where = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in line))
             out.append(f'<polyline points="{where}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-            y = at(*line[-1])[1]
+            x, y = at(*line[-1])
+            if len(line) == 1:
+                out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
             while any(abs(y - e) < 30 for e in ends):
                 y -= 30
             while y < 16 or any(abs(y - e) < 30 for e in ends):  # no room above: below
@@ -120,8 +131,9 @@ def curves(history, title="loss") -> Curves:
 
 
 def _dash(i):
-    """The dashes of curve number i: no two of the first eight look alike."""
-    return "" if i == 0 else f' stroke-dasharray="{("6 3", "6 3", "2 3", "2 3", "10 3", "10 3")[min(i - 1, 5)]}"'
+    """The dashes of curve number i: no two of the first eight look alike, the first four not even without colours."""
+    dash = ("", "6 3", "2 3", "10 3 2 3")[i % 4 if i < 4 else (i + 1) % 4]
+    return f' stroke-dasharray="{dash}"' if dash else ""
 
 
 def _tick(t, log):

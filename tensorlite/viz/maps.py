@@ -15,20 +15,24 @@ class Attention(Picture):
 
     def __init__(self, layers, tokens, keys, title):
         self.layers, self.tokens, self.keys, self.title = layers, tokens, keys, title
+        weights = (v for heads in layers for rows in heads for row in rows for v in row)
+        self.most = max((abs(v) for v in weights if math.isfinite(v)), default=0.0) or 1.0
 
     def svg(self) -> str:
         heads = max((len(heads) for heads in self.layers), default=0)
         if not heads or not self.layers[0][0] or not self.layers[0][0][0]:
             return Canvas(self.title, "no weights to show").svg(f"{self.title}: no weights")
         single = len(self.layers) == heads == 1
-        c = Canvas(
-            self.title, "row looks at column; hatched: weight 0 (masked)" + ("" if single else "; one square a head")
-        )
+        rows = self.layers[0][0]
+        self.said = single and max(len(rows), len(rows[0])) <= MOST_NUMBERS  # the numbers stand in the cells
+        shades = "" if self.said else f"; darkest {number(self.most)}"
+        note = f"row looks at column; hatched: weight 0 (masked){'' if single else '; one square a head'}{shades}"
+        c = Canvas(self.title, note)
         return self._grid(c) if single else self._thumbnails(c, heads)
 
     def _grid(self, c):
         rows = self.layers[0][0]
-        said = max(len(rows), len(rows[0])) <= MOST_NUMBERS
+        said = self.said
         labels = max([wide(t) for t in self.keys] or [0])
         cell = 36.0 if said else max(8.0, min(18.0, 640 / len(rows[0])))
         left = 24 + max([wide(t) for t in self.tokens] or [0])
@@ -48,6 +52,8 @@ class Attention(Picture):
                 c.text(left - 8, y + high / 2 + 4, self.tokens[i], anchor="end", ink="text")
             for j, v in enumerate(row):
                 self._cell(c, left + cell * j, y, cell, high, v, self._words(i, j, v))
+                if said and not math.isfinite(v):  # its stripes do not go through the text
+                    c.rect(left + cell * j + 5, y + high / 2 - 7, cell - 11, 14, "paper")
                 if said and v != 0:
                     c.text(left + cell * (j + 0.5), y + high / 2 + 4, _short(v), 11, anchor="middle", ink="text")
         return c.svg(f"{self.title}: {len(rows)} by {len(rows[0])} weights")
@@ -63,7 +69,8 @@ class Attention(Picture):
         elif v == 0:
             c.rect(x, y, w - gap, h - gap, "hatch", said=said)
         else:
-            c.rect(x, y, w - gap, h - gap, "value", 0.04 + 0.46 * min(1.0, abs(v)), said)
+            opacity = 0.04 + 0.46 * min(1.0, abs(v)) if self.said else 0.05 + 0.9 * abs(v) / self.most
+            c.rect(x, y, w - gap, h - gap, "value", opacity, said)
 
     def _thumbnails(self, c, heads):
         count = sum(len(hs) for hs in self.layers)

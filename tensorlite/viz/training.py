@@ -5,7 +5,7 @@ import warnings
 
 from tensorlite import errors
 from tensorlite.modes import no_grad
-from tensorlite.tensor import Tensor
+from tensorlite.tensor import Tensor, Watcher, mode
 from tensorlite.viz.base import Bars, Picture, Stack, number
 from tensorlite.viz.curves import Curves
 from tensorlite.viz.gradients import quiet
@@ -71,60 +71,109 @@ def twin_lrs(groups):
     return [g.get("initial_lr", g["lr"]) for g in groups]
 
 
-def activations(model, x, title="activations") -> Picture:
-    """Two numbers for each activation module, on input x (a Tensor or a tuple of them): the share of its results that are
-    exactly 0, and the share that is saturated (beyond 0.99 of a tanh, outside 0.01..0.99 of a sigmoid, ...); for ReLU also how
-    many units (last dimension, or channels of a picture) are 0 for every input. The bar is the worse of the two shares.
+FUNCTIONS = ("relu", "tanh", "sigmoid", "gelu")  # operations that are activations wherever they stand
+MOST_CALLS = 3  # of one place: more, as the steps of a recurrent net, are one row
 
-    The model runs once in evaluation mode without gradients; mode, buffers and random numbers are as before. Functions such
-    as `F.relu` inside a forward are no modules and cannot be seen.
+
+class Seen(Watcher):
+    """Notes the results of activation functions that are called outside of activation modules, such as F.relu in a forward."""
+
+    def __init__(self, under, note):
+        super().__init__(under)
+        self.note = note
+
+    def forward(self, op, inputs, result):
+        """Called by the engine after each operation."""
+        super().forward(op, inputs, result)
+        if op.name in FUNCTIONS and type(mode.module).__name__ not in ACTIVATIONS:
+            place = f"{mode.scope} " if mode.scope is not None and str(mode.scope) else ""
+            under, mode.watcher = mode.watcher, None
+            try:
+                self.note(place + op.name, op.name, result)
+            finally:
+                mode.watcher = under
+
+
+def activations(model, x, title="activations") -> Picture:
+    """Two numbers for each activation, on input x (a Tensor or a tuple of them): the share of its results that are exactly 0,
+    and the share that is saturated (beyond 0.99 of a tanh, outside 0.01..0.99 of a sigmoid, ...); for ReLU also how many units
+    (last dimension, or channels of a picture) are 0 for every input. The bar is the worse of the two shares.
+
+    Seen are the activation modules (nn.ReLU, nn.Tanh, ...), and the functions relu, tanh, sigmoid and gelu wherever a forward
+    calls them. More than three calls of one place are one row. The model runs once in evaluation mode without gradients; mode,
+    buffers and random numbers are as before.
+
+    >>> import tensorlite as tl
+    >>> import tensorlite.nn.functional as F
+    >>> class Net(tl.nn.Module):
+    ...     def forward(self, x):
+    ...         return F.relu(x)
+    >>> tl.viz.activations(Net(), tl.tensor([[-1.0, 2.0], [-3.0, 4.0]])).rows
+    [('relu', 0.5, 'zero 50.0%, dead 1 of 2 units')]
     """
     if not hasattr(model, "named_modules"):
         raise errors.DTypeError(f"activations: a Module is needed, not {type(model).__name__}")
-    rows, alarms, handles, calls = [], [], [], {}
+    handles, calls = [], {}
+
+    def note(path, kind, out):
+        if isinstance(out, Tensor) and out.numel():
+            calls.setdefault(path, []).append(_counts(kind, out))
+
     for path, module in model.named_modules():
-        if type(module).__name__ in ACTIVATIONS:
-            path = path or type(module).__name__
-            handles.append(
-                module.register_forward_hook(
-                    lambda m, _, out, path=path: calls.setdefault(path, []).append(_shares(m, out))
-                )
-            )
+        kind = type(module).__name__
+        if kind in ACTIVATIONS:
+            hook = lambda m, _, out, path=path or kind, kind=kind: note(path, kind, out)  # noqa: E731
+            handles.append(module.register_forward_hook(hook))
+    under = mode.watcher
     try:
         with quiet(model), no_grad():
+            mode.watcher = Seen(under, note)
             model(*(x if isinstance(x, tuple) else (x,)))
     finally:
+        mode.watcher = under
         for handle in handles:
             handle.remove()
+    rows, alarms = [], []
     for path, found in calls.items():
-        for k, (zeros, saturated, dead, units) in enumerate(found):
-            label = path if len(found) == 1 else f"{path} call {k + 1}"
-            said = f"zero {zeros:.1%}" + (f", saturated {saturated:.1%}" if saturated is not None else "")
+        if len(found) > MOST_CALLS:
+            parts = [(f"{path}, {len(found)} calls", found)]
+        else:
+            parts = [(path if len(found) == 1 else f"{path} call {k + 1}", [one]) for k, one in enumerate(found)]
+        for label, counted in parts:
+            said, worst, dead = _words(counted)
             if dead:
-                said += f", dead {dead} of {units} units"
                 alarms.append(len(rows))
-            rows.append((label, max(zeros, saturated or 0.0), said))
-    note = (
-        "share of zeros or saturated results" if rows else "no activation modules (nn.ReLU, nn.Tanh, ...) were called"
+            rows.append((label, worst, said))
+    note_ = (
+        "share of zeros or saturated results" if rows else "no activation (nn.ReLU, F.relu, nn.Tanh, ...) was called"
     )
-    return Bars(title, rows, note, guides=[(0.5, "50%"), (1.0, "100%")] if rows else (), alarms=alarms)
+    return Bars(title, rows, note_, guides=[(0.5, "50%"), (1.0, "100%")] if rows else (), alarms=alarms)
 
 
-def _shares(module, out):
-    """(share of zeros, share saturated or None, dead units, units) of one result."""
-    if not isinstance(out, Tensor) or not out.numel():
-        return 0.0, None, 0, 0
+def _counts(kind, out):
+    """(results, zeros, saturated ones or None, which units are 0 throughout or None) of one call."""
     n, zero = out.numel(), out == 0
-    zeros = zero.sum().item() / n
-    limits = SATURATED.get(type(module).__name__)
+    limits = SATURATED.get(kind, SATURATED.get(kind.capitalize()))
     saturated = None
     if limits:
         low, high = limits
-        beyond = (out >= high) if low is None else (out >= high) | (out <= low)
-        saturated = beyond.sum().item() / n
+        saturated = ((out >= high) if low is None else (out >= high) | (out <= low)).sum().item()
     axis = 1 if out.ndim == 4 else out.ndim - 1
-    dead, units = 0, 0
-    if type(module).__name__ in ("ReLU", "ReLU6") and out.ndim > 1 and n > out.shape[axis]:
-        units = out.shape[axis]
-        dead = zero.movedim(axis, 0).reshape(units, -1).all(1).sum().item()
-    return zeros, saturated, dead, units
+    silent = None
+    if kind.lower() in ("relu", "relu6") and out.ndim > 1 and n > out.shape[axis]:
+        silent = zero.movedim(axis, 0).reshape(out.shape[axis], -1).all(1).tolist()
+    return n, zero.sum().item(), saturated, silent
+
+
+def _words(calls):
+    """(what is said, the worse share, dead units) of the calls of one row."""
+    n = sum(c[0] for c in calls)
+    zeros = sum(c[1] for c in calls) / n
+    saturated = None if calls[0][2] is None else sum(c[2] for c in calls) / n
+    said = f"zero {zeros:.1%}" + (f", saturated {saturated:.1%}" if saturated is not None else "")
+    units = [c[3] for c in calls]
+    dead = 0
+    if all(u is not None and len(u) == len(units[0]) for u in units):
+        dead = sum(map(all, zip(*units, strict=True)))
+        said += f", dead {dead} of {len(units[0])} units" if dead else ""
+    return said, max(zeros, saturated or 0.0), dead
