@@ -28,6 +28,18 @@ def promised(blocks) -> list:
     return re.findall(r"^print\(.*\)  # (.+)$", "\n".join(blocks), re.M)
 
 
+def shown(chapter: Path) -> list:
+    """The blocks of output that a chapter shows, each a list of lines."""
+    blocks = re.findall(r"^```text\n(.*?)^```$", chapter.read_text(encoding="utf-8"), re.S | re.M)
+    return [block.splitlines() for block in blocks]
+
+
+def unlike(printed: str, blocks: list) -> list:
+    """The blocks that were not printed, line by line one below the other."""
+    lines = printed.splitlines()
+    return [b for b in blocks if not any(lines[i : i + len(b)] == b for i in range(len(lines)))]
+
+
 def run(chapter: Path, folder: Path) -> str:
     """Run a chapter in a folder (its pictures go to folder/images); returns what it printed."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -51,5 +63,6 @@ if __name__ == "__main__":
     names = sys.argv[1:]
     for chapter in chapters():
         if not names or any(chapter.name.startswith(n) for n in names):
-            left = missing(run(chapter, LEARN), promised(code(chapter)))
+            printed = run(chapter, LEARN)
+            left = missing(printed, promised(code(chapter))) + unlike(printed, shown(chapter))
             print(chapter.name, f"does not print {left}" if left else "")

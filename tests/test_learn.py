@@ -20,7 +20,8 @@ def test_chapter_runs(name, tmp_path):
     blocks = make_learn.code(chapter)
     said = make_learn.promised(blocks)
     assert said, "a chapter shows what it prints"
-    assert make_learn.missing(make_learn.run(chapter, tmp_path), said) == []
+    printed = make_learn.run(chapter, tmp_path)
+    assert make_learn.missing(printed, said) == [] and make_learn.unlike(printed, make_learn.shown(chapter)) == []
     pictures = sorted(re.findall(r"\]\((images/[^)]+)\)", chapter.read_text(encoding="utf-8")))
     made = sorted(p.relative_to(tmp_path).as_posix() for p in (tmp_path / "images").iterdir())
     assert pictures == made and pictures
@@ -38,6 +39,7 @@ def test_there_are_ten_chapters_and_no_stray_picture():
 def test_chinese_has_the_same_code_and_pictures(name):
     english, chinese = LEARN / name, LEARN / "zh" / name
     assert make_learn.code(english) == make_learn.code(chinese)
+    assert make_learn.shown(english) == make_learn.shown(chinese)
     text, other = (p.read_text(encoding="utf-8") for p in (english, chinese))
     assert re.findall(r"images/[\w-]+\.svg\)", text) == re.findall(r"images/[\w-]+\.svg\)", other)
     prose = re.sub(r"```python.*?```", "", other, flags=re.S)
