@@ -37,8 +37,15 @@ from tensorlite import serialization as serialization
 from tensorlite import utils as utils
 from tensorlite import version as version
 from tensorlite import viz as viz
-from tensorlite.amp import autocast as autocast
-from tensorlite.amp import is_autocast_available as is_autocast_available
+from tensorlite.amp.casting import autocast as autocast
+from tensorlite.amp.policy import clear_autocast_cache as clear_autocast_cache
+from tensorlite.amp.policy import get_autocast_dtype as get_autocast_dtype
+from tensorlite.amp.policy import is_autocast_available as is_autocast_available
+from tensorlite.amp.policy import is_autocast_cache_enabled as is_autocast_cache_enabled
+from tensorlite.amp.policy import is_autocast_enabled as is_autocast_enabled
+from tensorlite.amp.policy import set_autocast_cache_enabled as set_autocast_cache_enabled
+from tensorlite.amp.policy import set_autocast_dtype as set_autocast_dtype
+from tensorlite.amp.policy import set_autocast_enabled as set_autocast_enabled
 from tensorlite.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from tensorlite.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from tensorlite.backend import Device as _device

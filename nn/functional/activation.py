@@ -84,7 +84,7 @@ def prelu(input, weight) -> Tensor:
     if weight.ndim > 1 or weight.numel() not in (1, channels):
         text = f"prelu: weight must hold 1 number or one for each of the {channels} channels (dimension 1 of input)"
         raise errors.ShapeError(here(f"{text}: {errors.argument_table(('input', 'weight'), (input, weight))}"))
-    if mode.casts:
+    if mode.now.casts:
         input, weight = mode.casts.to("prelu", input, weight)
     if input.dtype != weight.dtype:
         text = f"prelu: input is {input.dtype.name}, weight {weight.dtype.name}: they must be the same; use .to(dtype)"

@@ -28,7 +28,7 @@ def tensors(name, **given):
     if not x.dtype.is_floating_point:
         text = f"{name}: {argument} must be floating point, got {errors.describe(x)}; use {argument}.float()"
         raise errors.DTypeError(here(text))
-    return mode.casts.to(name, *given.values()) if mode.casts else given.values()
+    return mode.casts.to(name, *given.values()) if mode.now.casts else given.values()
 
 
 def alike(name, input, target):

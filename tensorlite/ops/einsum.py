@@ -316,7 +316,7 @@ def inner(input, other) -> Tensor:
     if input.shape[-1] != other.shape[-1]:
         table = errors.argument_table(("input", "other"), (input, other))
         raise errors.ShapeError(errors.compose("inner", "the last dimensions differ", table, path()))
-    if mode.casts and input.ndim == other.ndim == 1:
+    if mode.now.casts and input.ndim == other.ndim == 1:
         return mode.casts.call("dot", inner, input, other)
     left, right = LETTERS[26 : 25 + input.ndim], LETTERS[: other.ndim - 1]
     return contract("inner", (input, other), (left + "z", right + "z"), left + right)
@@ -329,7 +329,7 @@ def trace(input) -> Tensor:
         raise errors.ShapeError(f"trace: a matrix is needed, got {errors.describe(input)}")
     if input.dtype.category < 2:
         input = cast(input, dtypes.int64)
-    if mode.casts:
+    if mode.now.casts:
         return mode.casts.call("trace", trace, input)
     n = min(input.shape)
     square = input if input.shape[0] == input.shape[1] else input[:n, :n]

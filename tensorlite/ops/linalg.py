@@ -38,7 +38,7 @@ def matrices(name, *tensors, square=()):
         if i in square and x.shape[-1] != x.shape[-2]:
             fault = f"a square matrix is needed, got {errors.describe(x)}"
             raise errors.ShapeError(errors.compose(name, fault, "", path()))
-    if mode.casts:
+    if mode.now.casts:
         tensors = mode.casts.to(name, *tensors)
     dtype = tensors[0].dtype
     if any(x.dtype is not dtype for x in tensors):
@@ -262,7 +262,7 @@ Triangular = collections.namedtuple("triangular_solve", "solution cloned_coeffic
 
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False) -> Triangular:
     """PyTorch's old form of tl.linalg.solve_triangular: (solution, A)."""
-    if mode.casts:
+    if mode.now.casts:
         return mode.casts.call("triangular_solve", triangular_solve, b, A, upper, transpose, unitriangular)
     a = A.transpose(-1, -2) if transpose else A
     return Triangular(solve_triangular(a, b, upper=upper != transpose, unitriangular=unitriangular), A.clone())
@@ -360,7 +360,7 @@ def lstsq(A, B, rcond=None, *, driver=None) -> Lstsq:
     """
     from tensorlite.ops.decompositions import Svd
 
-    if mode.casts:
+    if mode.now.casts:
         return mode.casts.call("linalg.lstsq", lstsq, A, B, rcond, driver=driver)
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
         raise errors.ArgumentError(f"linalg.lstsq: driver must be gels, gelsy, gelsd or gelss, got {driver!r}")

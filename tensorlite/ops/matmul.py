@@ -124,7 +124,7 @@ def _ranked(name, input, other, *ranks):
         if not isinstance(x, Tensor) or x.ndim != r:
             got = errors.describe(x) if isinstance(x, Tensor) else type(x).__name__
             raise errors.ShapeError(f"{name}: expects {ranks[0]}-d and {ranks[1]}-d tensors, got {got}")
-    if mode.casts and ranks[1] == 1:  # products with vectors keep their dtypes on the CPU, as PyTorch's list has it
+    if mode.now.casts and ranks[1] == 1:  # products with vectors keep their dtypes on the CPU, as PyTorch's list has it
         return mode.casts.call(name, _ranked, name, input, other, *ranks)
     return _product(name, input, other)
 
@@ -172,7 +172,7 @@ ger = outer
 
 
 def _outer(name, x, y):
-    x, y = mode.casts.to(name, x, y) if mode.casts else (x, y)
+    x, y = mode.casts.to(name, x, y) if mode.now.casts else (x, y)
     for v in (x, y):
         if not isinstance(v, Tensor) or v.ndim != 1:
             got = errors.describe(v) if isinstance(v, Tensor) else type(v).__name__
@@ -191,7 +191,7 @@ def _added(name, input, product, beta, alpha):
         raise errors.ShapeError(
             f"{name}: input {errors.describe(input)} does not broadcast to {tuple(product.shape)}, the shape of the product"
         )
-    if mode.casts:
+    if mode.now.casts:
         input = mode.casts.one(name, input)
     if name != "addr" and input.dtype is not product.dtype:
         raise mixed_dtypes(name, ("input", "the product"), (input, product))

@@ -100,7 +100,7 @@ def cond(A, p=None, *, out=None) -> Tensor:
     """The condition number: norm(A) norm(A^-1) in the norm p (as of matrix_norm); None is 2, the largest singular value
     over the smallest, also for matrices that are not square. inf for singular matrices."""
     no_out("linalg.cond", out)
-    if mode.casts:
+    if mode.now.casts:
         return mode.casts.call("linalg.cond", cond, A, p)
     if p in (None, 2, -2):
         matrices("linalg.cond", A)
@@ -142,7 +142,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
         tensor([[5., 1.]])
     """
     x1, x2 = _ready("cdist", x1, None), _ready("cdist", x2, None)
-    if mode.casts:
+    if mode.now.casts:
         x1, x2 = mode.casts.to("cdist", x1, x2)
     if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
         table = errors.argument_table(("x1", "x2"), (x1, x2))

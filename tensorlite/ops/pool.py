@@ -128,7 +128,7 @@ def _windows(name, input, kernel, stride, padding, dilation, ceil_mode):
 
 
 def _geometry(name, rank, input, kernel_size, stride, padding, dilation):
-    input = mode.casts.one(name, input) if mode.casts else input
+    input = mode.casts.one(name, input) if mode.now.casts else input
     x, many = batched(name, input, rank)
     kernel = per_axis(name, "kernel_size", kernel_size, rank, 1)
     stride = kernel if stride is None or stride == () or stride == [] else per_axis(name, "stride", stride, rank, 1)
@@ -223,7 +223,7 @@ max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(
 
 def _adaptive(name, rank, input, output_size):
     """(input with batch, whether it had one, for each dimension the positions of its windows)."""
-    input = mode.casts.one(name, input) if mode.casts else input
+    input = mode.casts.one(name, input) if mode.now.casts else input
     x, many = batched(name, input, rank)
     wanted = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
     if len(wanted) != rank:

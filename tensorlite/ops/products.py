@@ -84,7 +84,7 @@ def vecdot(x, y, *, dim=-1, out=None) -> Tensor:
         table = errors.argument_table(("x", "y"), (x, y))
         fault = f"dimension {dim} has {sizes[0]} elements in x, {sizes[1]} in y"
         raise errors.ShapeError(errors.compose("linalg.vecdot", fault, table, path()))
-    x, y = mode.casts.to("linalg.vecdot", x, y) if mode.casts else (x, y)
+    x, y = mode.casts.to("linalg.vecdot", x, y) if mode.now.casts else (x, y)
     product = mul(x, y)
     return summed(product, dim, dtype=product.dtype)
 

@@ -335,7 +335,7 @@ def index_copy(input, dim, index, source) -> Tensor:
 
     Errors as of index_add.
     """
-    if mode.casts:
+    if mode.now.casts:
         input, source = mode.casts.alike("index_copy", input, source)
     source = _alike("index_copy", input, "source", _a_tensor("index_copy", "source", source))
     if not input.ndim:
