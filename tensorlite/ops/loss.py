@@ -81,7 +81,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
         ShapeError, DTypeError: arguments that do not go together. IndexRangeError: a class outside 0..C-1.
     """
     reduction = chosen("cross_entropy", size_average, reduce, reduction)
-    if mode.casts:
+    if mode.now.casts:
         input, target, weight = mode.casts.to("cross_entropy", input, target, weight)
     if not 0 <= label_smoothing <= 1:
         raise errors.ArgumentError(f"cross_entropy: label_smoothing must be in 0..1, not {label_smoothing}")
