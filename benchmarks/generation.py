@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.gpt import SIZES, VOCABULARY, tensorlite_gpt
+from benchmarks.gpt import SIZES, VOCABULARY, shapes, tensorlite_gpt
 
 TOKENS = 128
 WORKLOADS = {"W6": {"what": "generation with W1's model, batch 1, keys and values kept, a token", "rounds": 5,
@@ -48,24 +48,31 @@ def torch_writer(size, start, weights):
     return write
 
 
+def data():
+    """(the first tokens (1, 8), {name: weights})."""
+    rng = np.random.default_rng(0)
+    start, weights = rng.integers(0, VOCABULARY, (1, 8)), {}
+    for key, shape in shapes(**SIZES["W1"]).items():
+        made = rng.standard_normal(shape) * 0.1 if len(shape) > 1 else np.ones(shape)
+        weights[key] = made.astype(np.float32)
+    return start, weights
+
+
 def build(name, system):
     """(step, check values: the tokens of the first text)."""
-    import tensorlite as tl
-
-    size, rng = SIZES["W1"], np.random.default_rng(0)
-    start, weights = rng.integers(0, VOCABULARY, (1, 8)), {}
-    model = tensorlite_gpt(**size).eval()
-    with tl.no_grad():
-        for key, p in sorted(model.named_parameters()):
-            made = rng.standard_normal(tuple(p.shape)) * 0.1 if p.ndim > 1 else np.ones(tuple(p.shape))
-            weights[key] = made.astype(np.float32)
-            p.copy_(tl.tensor(weights[key]))
+    size, (start, weights) = SIZES["W1"], data()
     if system == "torch":
         step = torch_writer(size, start, weights)
-    else:
-        first = tl.tensor(start)
+        return step, step()[0].tolist()
+    import tensorlite as tl
 
-        def step():
-            return model.generate(first, TOKENS, temperature=0)
+    model = tensorlite_gpt(**size).eval()
+    with tl.no_grad():
+        for key, p in model.named_parameters():
+            p.copy_(tl.tensor(weights[key]))
+    first = tl.tensor(start)
+
+    def step():
+        return model.generate(first, TOKENS, temperature=0)
 
     return step, step()[0].tolist()

@@ -19,6 +19,7 @@ STEPS = ("W1s", "W2", "W4")
 SYSTEMS = {
     OURS: System("tensorlite"),
     "tensorlite+fast": System("numba", label="+fast"),
+    "by_hand": System("tensorlite", (*STEPS, "W1", "W6"), "by hand"),
     "torch": System("torch", label="PyTorch"),
     "torch.compile": System("torch", ("W1", "W1s", "W2"), "compiled"),
     "jax": System("jax", STEPS, "JAX"),
@@ -48,7 +49,7 @@ def takes(system, workload) -> bool:
 def environment(system, threads) -> dict:
     """The variables of the measured process."""
     made = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
-    if system in COMPILED["tensorlite"]:
+    if system in (*COMPILED["tensorlite"], "by_hand"):
         made["TENSORLITE_FAST"] = "1" if system == "tensorlite+fast" else "0"
     made["JAX_PLATFORMS"] = "cpu"
     return made

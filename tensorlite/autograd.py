@@ -18,7 +18,7 @@ from tensorlite.modes import (
     set_grad_enabled,
 )
 from tensorlite.op import Pick, pick, raw_math, registry, tensor_math
-from tensorlite.tensor import OWNED, Node, Tensor, Version, mode, wrap
+from tensorlite.tensor import OWNED, Node, Tensor, Version, changes, mode, wrap
 
 # what PyTorch's autograd namespace has too
 __all__ = ["backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
@@ -60,8 +60,9 @@ def walk(roots, keep, create, targets=None):
     device, m, watcher, partial, widen = None, tensor_math, mode.watcher, targets is not None, dtypes.BF16 is not None
     if watcher is not None:
         watcher.start(roots)
+    take, sum_of, changed = grads.pop, grads.get, changes.last
     for node in order:
-        g = grads.pop(node, None)
+        g = take(node, None)
         if g is None:
             continue
         op = node.op
@@ -70,7 +71,7 @@ def walk(roots, keep, create, targets=None):
             m = raw_math(device)
         watched = node.watched
         if watched:
-            g = _show(node, g, create, lent)
+            g, changed = _show(node, g, create, lent), changes.last  # what a user runs may change something
         if partial and node in targets:
             found[node] = g if create else _own(node, g, lent)
             if targets[node]:
@@ -78,20 +79,21 @@ def walk(roots, keep, create, targets=None):
         if op is None:
             if not partial:
                 _write_leaf(node, g, create, lent)
+                changed = changes.last
             continue
         saved = node.saved
         if saved is None:
-            saved = _unpack(node, keep, opened)
-        if node.seq < Version.last_change:
+            saved, changed = _unpack(node, keep, opened), changes.last
+        if node.seq < changed:
             _check_versions(node)
         if widen and op.add_into is None and not create:
             g = dtypes.widen(g)  # _fit rounds the shares
-        if op.special or create or watched:
-            shares = _shares(node, m, g, seen, grads, lent, create)
+        special, lends, saves, plan = op.way
+        if special or create or watched:
+            shares, changed = _shares(node, m, g, seen, grads, lent, create), changes.last
         else:
             shares = None
-        lends = op.lends
-        for parent, (i, rule, only, places) in zip(node.parents, op.plan):
+        for parent, (i, rule, only, places) in zip(node.parents, plan):
             if parent is None or (partial and parent not in seen):
                 continue
             if shares is not None:
@@ -108,7 +110,7 @@ def walk(roots, keep, create, targets=None):
                 share = _fit(share, parent, create)
             if watcher is not None:
                 watcher.backward(node, i, share, g)
-            total = grads.get(parent)
+            total = sum_of(parent)
             if total is None:
                 grads[parent] = share
                 if lends:
@@ -119,7 +121,7 @@ def walk(roots, keep, create, targets=None):
             else:
                 total += share
                 grads[parent] = total  # in NumPy a 0-d total is a number, and this a new one
-        if not keep and op.saves:
+        if not keep and saves:
             node.saved = None
     for node in opened:
         node.packed.close(node)
@@ -254,14 +256,11 @@ def _fit(share, parent, create):
 
 def _fill(node, g, create):
     """The gradients of all results of an op with several: zeros where nothing came."""
-    full = []
     for i, (shape, dtype) in enumerate(node.outputs):
         if i not in g:
             zeros = node.device.backend.xp.zeros(shape, dtype=dtype)
-            full.append(wrap(zeros, node.device) if create else zeros)
-        else:
-            full.append(g[i])
-    return tuple(full)
+            g[i] = wrap(zeros, node.device) if create else zeros
+    return tuple([g[i] for i in range(len(node.outputs))])
 
 
 def _own(node, g, lent):

@@ -22,8 +22,9 @@ class Elementwise(Op):
 
     floats = False  # integers become the default floating-point dtype first
 
-    def __init_subclass__(op, **_):
-        super().__init_subclass__()
+    @classmethod
+    def read(op):
+        super().read()
         op.operator = staticmethod((_unary if len(op.inputs) == 1 else _binary)(op))
 
     @classmethod
@@ -93,7 +94,8 @@ def _binary(op):
         result.array = out
         result.device = device
         result._v = None
-        if differentiable and (xn is not None or yn is not None) and mode.grad:
+        now = mode.now
+        if differentiable and (xn is not None or yn is not None) and now.grad:
             result.node = node = _blank(Node)  # Node(...), without the call
             node.op = op
             node.parents = (xn, yn)
@@ -116,12 +118,12 @@ def _binary(op):
             node.dtype = out.dtype
             node.device = device
             node.seq = clock()
-            node.scope = mode.scope
+            node.scope = now.scope
             node.watched = False
         else:
             result.node = None
-        if mode.watcher is not None:
-            mode.watcher.forward(op, (x, y), result)
+        if now.watcher is not None:
+            now.watcher.forward(op, (x, y), result)
         return result
 
     return operator
@@ -131,6 +133,7 @@ def _unary(op):
     """The function that computes and records an elementwise op of one tensor."""
     forward, floats, differentiable = op.forward, op.floats, op.rules is not None
     keep_a, keep_out = op.kept((True,)) if differentiable else (False, False)
+    owned = (OWNED if keep_a else None, OWNED if keep_out else None)
 
     def operator(x):
         if type(x) is not Tensor:
@@ -153,12 +156,22 @@ def _unary(op):
         result.array = out
         result.device = device
         result._v = result.node = None
-        if differentiable and x.node is not None and mode.grad:
-            saved = (a if keep_a else None, out if keep_out else None)
-            versions = (noted(x) if keep_a else None, OWNED if keep_out else None)
-            result.node = Node(op, (x.node,), saved, versions, NO_ARGS, out, device)
-        if mode.watcher is not None:
-            mode.watcher.forward(op, (x,), result)
+        now, xn = mode.now, x.node
+        if differentiable and xn is not None and now.grad:
+            result.node = node = _blank(Node)  # Node(...), without the call
+            node.op = op
+            node.parents = (xn,)
+            node.saved = (a if keep_a else None, out if keep_out else None)
+            node.versions = owned if x._v is None else (noted(x) if keep_a else None, OWNED if keep_out else None)
+            node.args = NO_ARGS
+            node.shape = out.shape
+            node.dtype = out.dtype
+            node.device = device
+            node.seq = clock()
+            node.scope = now.scope
+            node.watched = False
+        if now.watcher is not None:
+            now.watcher.forward(op, (x,), result)
         return result
 
     return operator

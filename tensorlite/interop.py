@@ -96,11 +96,6 @@ def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
     return function(*inputs)
 
 
-def _dir_error(self, name):
-    hint = errors.near(name, dir(type(self)))
-    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
-
-
 def _nonzero(self, as_tuple=False):
     """The indices of the elements that are not 0: (n, ndim), or one vector for each dimension."""
     b = self.device.backend
@@ -218,7 +213,6 @@ Tensor.__index__ = _index
 Tensor.__contains__ = lambda self, value: bool((self == value).any())
 Tensor.__format__ = lambda self, spec: format(_item(self), spec) if self.ndim == 0 and spec else repr(self)
 Tensor.__array__, Tensor.__array_ufunc__ = _array, _array_ufunc
-Tensor.__getattr__ = _dir_error
 Tensor.__deepcopy__ = lambda self, memo: _deepcopy(self, memo)
 Tensor.__copy__ = lambda self: _copy(self)
 Tensor.__reduce_ex__ = lambda self, protocol: (_rebuild, _state(self))

@@ -43,14 +43,21 @@ class Op:
     fused = special = False
     plan = _Counted()  # what the walk goes through beside the parents: (i, rule, its one place or None, its places)
     saves = False  # whether any rule needs a saved value; set from the rules
+    way = facts = ()  # what the walk, and `apply`, ask of the op, looked up together; set by `settle`
     variadic = False  # any number of inputs; `rule(m, g, i, extras..., args...)` serves them all
     shares = None  # shares(node, g, seen, create): the gradients of a user-defined op, see function.py
     moves = False  # the result lies on the device `args["device"]`
     add_into = None  # add_into(b, total, g, **args): add the share of the only input straight into its gradient
 
     def __init_subclass__(op, **_):
-        if "forward" not in op.__dict__:
-            return
+        if "forward" in op.__dict__:
+            op.read()
+            registry[op.name] = op
+        op.settle()
+
+    @classmethod
+    def read(op):
+        """Take from the signatures of forward and of the rules what the op needs."""
         code = op.forward.__code__
         op.inputs = code.co_varnames[1 : code.co_argcount]
         if op.variadic:
@@ -67,7 +74,13 @@ class Op:
                 (i, r, u[0] if len(u) == 1 else None, u) for i, (r, u) in enumerate(zip(op.rules, op.uses, strict=True))
             )
         op.special = op.fused or op.variadic or op.outputs != 1 or op.add_into is not None
-        registry[op.name] = op
+
+    @classmethod
+    def settle(op):
+        """Gather what is asked of every op that runs: one look at a class costs as much as several bytecodes."""
+        op.way = op.special, op.lends, op.saves, op.plan
+        differentiable = op.rules is not None or op.fused or op.variadic
+        op.facts = op.view, op.defaults, bool(op.extras), op.moves, op.outputs, differentiable
 
     @classmethod
     def kept(op, wanted):
@@ -78,8 +91,10 @@ class Op:
     @classmethod
     def apply(op, *inputs, **args):
         """Compute on Tensors (numbers and None pass as they are), and record where a gradient is wanted."""
-        if mode.vmap is not None and (out := mode.vmap.meet(op, inputs, args)) is not None:
+        now = mode.now
+        if now.vmap is not None and (out := now.vmap.meet(op, inputs, args)) is not None:
             return out
+        view, defaults, extra, moves, outputs, differentiable = op.facts
         device, arrays, parents, wanted = None, [], [], False
         for x in inputs:
             if isinstance(x, Tensor):
@@ -94,9 +109,9 @@ class Op:
             else:
                 arrays.append(x)
                 parents.append(None)
-        if op.defaults:
-            args = {**op.defaults, **args}
-        if op.view and not arrays[0].ndim:  # in NumPy a 0-d result may be a number, which has no views
+        if defaults:
+            args = {**defaults, **args}
+        if view and not arrays[0].ndim:  # in NumPy a 0-d result may be a number, which has no views
             arrays[0] = inputs[0].array = device.backend.as_array(arrays[0])
         extras = ()
         try:
@@ -104,19 +119,19 @@ class Op:
             out = compute(device._backend, *arrays, **args)
         except Exception as e:
             raise op.explain(e, arrays) from e
-        if op.extras:
+        if extra:
             out, extras = out
-        if op.moves:
+        if moves:
             device = args["device"]
-        if op.outputs != 1:
+        if outputs != 1:
             return op._several(inputs, arrays, parents, out, extras, args, device, wanted)
         result = wrap(out, device)
-        if wanted and mode.grad and (op.rules is not None or op.fused or op.variadic):
+        if wanted and differentiable and now.grad:
             result.node = op.record(inputs, arrays, parents, out, extras, args, device)
-        if op.view and device._backend.is_view(out, arrays[0]):
+        if view and device._backend.is_view(out, arrays[0]):
             _share(inputs[0], result, op, args)
-        if mode.watcher is not None:
-            mode.watcher.forward(op, inputs, result)
+        if now.watcher is not None:
+            now.watcher.forward(op, inputs, result)
         return result
 
     @classmethod
@@ -136,11 +151,6 @@ class Op:
         values = (*extras, *[args[k] for k in op.arguments])
         if op.variadic:
             return Node(op, tuple(parents), values, (), args, out, device)
-        if op.fused:  # every input is kept, and the output or not
-            out_kept = op.keeps[len(parents)]
-            saved = (*arrays, out if out_kept else None, *values)
-            versions = tuple([noted(x) if isinstance(x, Tensor) else None for x in inputs])
-            return Node(op, tuple(parents), saved, (*versions, OWNED) if out_kept else versions, args, out, device)
         kept = op.kept([p is not None for p in parents])
         saved = tuple([v if k else None for v, k in zip((*arrays, out, *values), kept, strict=True)])
         versions = [noted(x) if k and isinstance(x, Tensor) else None for x, k in zip(inputs, kept, strict=False)]
@@ -197,7 +207,8 @@ class Op:
 
 def noted(x):
     """What a node keeps beside a value that it saved, to notice later changes: the Version of its memory."""
-    return OWNED if x._v is None and x.node is not None else x.version
+    version = x._v
+    return version if version is not None else OWNED if x.node is not None else x.version
 
 
 def together(op, inputs):
@@ -228,12 +239,14 @@ class Fused(Op):
 
     fused = True
 
-    def __init_subclass__(op, **_):
-        super().__init_subclass__()
+    @classmethod
+    def read(op):
+        super().read()
         op.passes = _places(op, op.backward, 4)  # what backward is given
         rest = range(len(op.inputs) + 1, len(op.places))
         op.uses = (tuple(sorted({*range(len(op.inputs)), *op.passes, *rest})),)
         op.keeps = tuple(i in op.uses[0] for i in range(len(op.places)))
+        op.record = staticmethod(_recorder(op))
         op.saves = True
         op.plan = tuple((i, None, None, ()) for i in range(len(op.inputs)))
 
@@ -241,6 +254,21 @@ class Fused(Op):
     def kept(op, wanted):
         """All inputs (for `plain`), and the output if backward asks for it."""
         return op.keeps
+
+
+def _recorder(op):
+    """`record` of a fused op: every input is kept, and the output or not."""
+    arguments, out_kept = op.arguments, op.keeps[len(op.inputs)]
+
+    def record(inputs, arrays, parents, out, extras, args, device):
+        values = (*extras, *[args[k] for k in arguments]) if arguments else extras
+        versions = [noted(x) if isinstance(x, Tensor) else None for x in inputs]
+        if out_kept:
+            versions.append(OWNED)
+        saved = (*arrays, out if out_kept else None, *values)
+        return Node(op, tuple(parents), saved, tuple(versions), args, out, device)
+
+    return record
 
 
 def _places(op, function, skip):

@@ -13,17 +13,34 @@ from tensorlite.backend import dtypes
 clock = itertools.count(1).__next__  # gives every node, and every change in place, its moment
 
 
+class _Now:
+    """What holds in one thread: recording on or off, the stack of module calls, who watches."""
+
+    __slots__ = ("casts", "grad", "inference", "module", "scope", "vmap", "watcher")
+
+    def __init__(self):
+        self.grad, self.inference = True, False
+        self.scope = None
+        self.module = None  # the innermost running nn.Module
+        self.watcher = None  # the innermost Watcher
+        self.vmap = None  # the innermost running vmap, see func/batched.py
+        self.casts = False  # inside of autocast: products may get several dtypes, see amp.py
+
+
 class _Mode(threading.local):
-    """What holds in this thread: recording on or off, the stack of module calls, who watches."""
+    """`mode.grad` and the rest are those of the running thread. What runs for every operation takes `mode.now` once: to look
+    for the thread costs ten times as much as to read an attribute."""
 
-    grad = True
-    inference = False
-    scope = None
-    module = None  # the innermost running nn.Module
-    watcher = None  # the innermost Watcher
-    vmap = None  # the innermost running vmap, see func/batched.py
-    casts = False  # inside of autocast: products may get several dtypes, see amp.py
+    def __init__(self):
+        self.now = _Now()
 
+
+def _of_now(name):
+    return property(lambda self: getattr(self.now, name), lambda self, value: setattr(self.now, name, value))
+
+
+for _name in _Now.__slots__:
+    setattr(_Mode, _name, _of_now(_name))
 
 mode = _Mode()
 
@@ -95,17 +112,23 @@ class Scope:
         return f"{before}.{self.name}" if before and self.name else before or self.name
 
 
+class _Changes:
+    last = 0  # the moment of the last change in place, of any memory; a node younger than this needs no check
+
+
+changes = _Changes()  # not an attribute of Version: setting one makes Python forget what it knows of a class
+
+
 class Version:
     """The memory shared by a tensor and its views: when it was last changed in place, by what, and who looks at it."""
 
     tick, count, by = 0, 0, ""
     views = ()
-    last_change = 0  # of any memory; a node younger than this needs no check
     # Most memory is never changed in place: a tensor gets its Version when somebody first asks for it, and its node keeps it too.
 
     def bump(self, by: str) -> None:
         """Note a change in place."""
-        self.tick = Version.last_change = clock()
+        self.tick = changes.last = clock()
         self.count += 1
         self.by = by
 
@@ -153,7 +176,7 @@ class Node:
         self.dtype = array.dtype
         self.device = device
         self.seq = clock()
-        self.scope = mode.scope
+        self.scope = mode.now.scope
         self.watched = False  # hooks, or retains, are set
 
     def __repr__(self):

@@ -27,7 +27,6 @@ class Version:
         """Note a change in place."""
     by: Any
     count: Any
-    last_change: Any
     tick: Any
     views: Any
 

@@ -162,9 +162,19 @@ def test_every_override_has_a_test():
     assert fast - set(KERNELS) == {"number", "python_number", "attention", "attention_backward", "philox", "dropout_mask",
                                    # the samples of batch norm and its kin run on cpu and, by base.py, on the stand-in
                                    "batch_moments", "batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward",
-                                   "clip_by_norm", "adamw_step", "sgd_step", "topk", "writable", "strided",
+                                   "clip_by_norm", "adamw_step", "sgd_step", "topk", "writable", "strided", "inside",
                                    # the samples of scatter and its kin run on cpu and, by base.py, on the stand-in
                                    "add_at", "put", "apart", "is_last", "reduce_at"}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "int8", "uint8"])
+def test_inside(dtype):
+    backend = CpuBackend()
+    for values in ([], [0], [6], [7], [3, -1], [-100, 2], [100], [5, 0, 6], [[1, 2], [3, 4]]):
+        index = np.array(values).astype(dtype)
+        for given in (index, index[..., ::-1], np.broadcast_to(index, (2, *index.shape))):
+            expected = all(0 <= v < 7 for v in given.reshape(-1).tolist())
+            assert backend.inside(given, 7) is expected and Backend.inside(backend, given, 7) is expected
 
 
 @pytest.mark.parametrize("name", ["erf", "erfc", "erfinv", "lgamma", "digamma", "sinc"])

@@ -56,7 +56,9 @@ def test_the_same_on_several_threads(name, several):
     tl.set_num_threads(1)
     for a, b, c in zip(got, again, gradients(name), strict=True):
         np.testing.assert_array_equal(a, b)  # the order of sums does not depend on which thread was quicker
-        np.testing.assert_allclose(a, c, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            a, c, rtol=1e-5, atol=1e-6 * max(10, abs(c).max())
+        )  # a product cut elsewhere rounds otherwise
 
 
 def test_optimizers_on_several_threads(several):

@@ -77,14 +77,19 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
 
     def check_range(self, index, size: int, what: str) -> None:
         """Raise IndexRangeError unless 0 <= index < size everywhere. Waits for the device."""
-        low, high = self.bounds(index)
-        if low < 0 or high >= size:
+        if not self.inside(index, size):
+            low, high = self.bounds(index)
             wrong = low if low < 0 else high
             raise IndexRangeError(f"{what} {wrong} is out of range: it must be 0 to {size - 1}")
 
     def bounds(self, index) -> tuple:
         """The least and the greatest of an integer array; of an empty one 0 and -1. Waits for the device."""
         return (int(index.min()), int(index.max())) if index.size else (0, -1)
+
+    def inside(self, index, size: int) -> bool:
+        """Whether 0 <= index < size everywhere. Waits for the device."""
+        low, high = self.bounds(index)
+        return low >= 0 and high < size
 
     def facts(self) -> dict:
         """What a person wants to know of this backend: the BLAS it uses, and the thread settings."""

@@ -69,6 +69,12 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
             raise OverflowError(f"Python integer {value} out of bounds for {dtype.name}")
         return dtype.type(value)
 
+    def inside(self, index, size):
+        if not isinstance(index, np.ndarray) or not index.size:
+            return super().inside(index, size)
+        positive = index.view(f"u{index.itemsize}") if index.dtype.kind == "i" else index  # -1 is the largest of them
+        return int(np.maximum.reduce(positive, axis=None)) < size
+
     def python_number(self, value):
         return value.item() if not _WEAK and isinstance(value, np.generic) else value
 
@@ -252,17 +258,16 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
 
     def adamw_step(self, p, g, m, v, *, lr, beta1, beta2, eps, weight_decay, step, maximize=False, vmax=None):
         arrays = (p, g, m, v) if vmax is None else (p, g, m, v, vmax)
-        if not covered(*arrays) or not all(_flat(a) for a in arrays):
+        small = p.size <= CHUNK // 2
+        if not covered(*arrays) or not (small or all(_flat(a) for a in arrays)):
             return super().adamw_step(p, g, m, v, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay,
                                       step=step, maximize=maximize, vmax=vmax)  # fmt: skip
         # m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps) with sqrt(1 - b2^t) taken out: one factor, one eps for all
         root = math.sqrt(1 - beta2**step)
         rate, eps, share = lr * root / (1 - beta1**step), eps * root, (beta1 - 1 if maximize else 1 - beta1)
-        flat = [a.reshape(-1) for a in arrays]
 
-        def part(start, stop):
-            (w,) = scratch(flat[0].dtype, (stop - start,))
-            p, g, m, v, *top = [a[start:stop] for a in flat]
+        def update(p, g, m, v, top=None):
+            (w,) = scratch(p.dtype, p.shape)
             np.multiply(m, beta1, out=m)
             np.multiply(g, share, out=w)
             np.add(m, w, out=m)
@@ -270,9 +275,9 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
             np.multiply(g, g, out=w)
             np.multiply(w, 1 - beta2, out=w)
             np.add(v, w, out=v)
-            if top:
-                np.maximum(top[0], v, out=top[0])
-            np.sqrt(top[0] if top else v, out=w)
+            if top is not None:
+                np.maximum(top, v, out=top)
+            np.sqrt(v if top is None else top, out=w)
             np.add(w, eps, out=w)
             np.divide(m, w, out=w)
             np.multiply(w, rate, out=w)
@@ -280,7 +285,10 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
                 np.multiply(p, 1 - lr * weight_decay, out=p)
             np.subtract(p, w, out=p)
 
-        each(part, chunks(p.size))
+        if small:
+            return update(*arrays)
+        flat = [a.reshape(-1) for a in arrays]
+        each(lambda start, stop: update(*[a[start:stop] for a in flat]), chunks(p.size))
 
     def sgd_step(self, p, g, v, **options):
         arrays = (p, g) if v is None else (p, g, v)

@@ -13,6 +13,7 @@ from tensorlite.backend.scratch import chunks, covered, scratch
 from tensorlite.backend.threads import each
 
 SAFE = 60.0  # exp of -60..60 and sums of such stay far inside float32: no maximum need be taken off first
+SMALL = 4096  # elements up to which base.py's plain formula is quicker than chunks and their preparation
 _BLAS_SUM = 2048  # longest row that is summed by BLAS, whose rounding error grows with the length
 
 row_dot = getattr(np, "vecdot", None) or (lambda a, b: np.einsum("...i,...i->...", a, b))  # vecdot: NumPy 2
@@ -119,7 +120,7 @@ class RowKernels(Backend):
         return out.reshape(y.shape)
 
     def cross_entropy(self, x, picks, keep, smoothing):
-        if not covered(x) or smoothing:
+        if x.size < SMALL or not covered(x) or smoothing:
             return super().cross_entropy(x, picks, keep, smoothing)
         loss, lse = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
 
@@ -139,7 +140,7 @@ class RowKernels(Backend):
         return (loss if keep is None else loss * keep[picks]), lse
 
     def cross_entropy_backward(self, g, x, picks, keep, smoothing, lse):
-        if not covered(x, g) or smoothing:
+        if x.size < SMALL or not covered(x, g) or smoothing:
             return super().cross_entropy_backward(g, x, picks, keep, smoothing, lse)
         out, hit = np.empty(x.shape, x.dtype), g if keep is None else g * keep[picks]
 

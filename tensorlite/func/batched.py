@@ -168,7 +168,7 @@ class Batched(Tensor):
     def __getattr__(self, name):
         if name == "node":
             raise _NoArray(_NO_NODE if self.level.alive else _ENDED)
-        return Tensor.__getattr__(self, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self):
         return f"Batched(example {self.dtype} {tuple(self.shape)}, {self.level.size} of them)"

@@ -3,7 +3,7 @@
 import math
 
 from tensorlite.op import registry
-from tensorlite.tensor import Version
+from tensorlite.tensor import changes
 
 MOST_ELEMENTS = 10_000_000  # of all results of a graph in which anything is computed again
 MOST_OPERATIONS = 2_000  # of such a graph
@@ -47,7 +47,7 @@ class Arrays:
             for j, node in self.nodes.items():  # in the order of the computation
                 for p in self.record.items[j].inputs:
                     self.uses.setdefault(p, node.seq)
-        return self.uses.get(i, 0) or Version.last_change + 1
+        return self.uses.get(i, 0) or changes.last + 1
 
     def value(self, i):
         """(array, device) of item i, or None where it is not known."""

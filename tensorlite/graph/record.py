@@ -12,7 +12,7 @@ from tensorlite.autograd import reachable
 from tensorlite.elementwise import Elementwise
 from tensorlite.graph.arrays import Arrays
 from tensorlite.op import Pick
-from tensorlite.tensor import Tensor, Version, Watcher
+from tensorlite.tensor import Tensor, Watcher, changes
 
 NUMBERS = (bool, int, float)
 CONSTANT = "constant"  # an operand of which nothing more is known
@@ -359,7 +359,7 @@ def _kept(node):
     op, saved = node.op, node.saved
     if saved is None or op.variadic:
         return {}
-    if node.seq < Version.last_change and any(v is not None and v.tick > node.seq for v in node.kept_versions()):
+    if node.seq < changes.last and any(v is not None and v.tick > node.seq for v in node.kept_versions()):
         return {}
     n = len(op.inputs)
     return {place: v for place, v in enumerate(saved[: n + 1]) if v is not None or (op.fused and place < n)}
