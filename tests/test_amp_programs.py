@@ -114,6 +114,22 @@ def test_a_function_gets_its_gradient_in_the_dtype_of_its_result():
     assert seen == ["bfloat16", "float16", "float32"] and x.grad.tolist() == [3, 3, 3] and x.grad.dtype == tl.float32
 
 
+@pytest.mark.parametrize("forward, backward", [(True, False), (False, True), (True, True), (False, False)])
+def test_a_checkpoint_runs_again_under_autocast_as_it_did(device, forward, backward):
+    net, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.LayerNorm(8), nn.Linear(8, 2)), tl.randn(3, 4)
+    grads = []
+    for call in (net, lambda v: tl.utils.checkpoint.checkpoint(net, v, use_reentrant=False)):
+        net.zero_grad()
+        with tl.autocast(kind(), dtype=tl.float16, enabled=forward):
+            out = call(x)
+        assert out.dtype == (tl.float16 if forward else tl.float32)
+        with tl.autocast(kind(), dtype=tl.bfloat16, enabled=backward):
+            (out.float() ** 2).sum().backward()
+        grads.append([host(p.grad) for p in net.parameters()])
+    assert all(np.array_equal(a, b) for a, b in zip(*grads, strict=True))
+    assert not policy.settings.cache
+
+
 # ---------------------------------------------------------------- nesting and the switches
 def nested(lib):
     """The dtypes of products in and between nested contexts, and what the questions answer."""

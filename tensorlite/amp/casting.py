@@ -1,5 +1,6 @@
 """The switches of mixed precision: autocast, and its decorators for the functions of a user. What is cast: policy.py."""
 
+import contextlib
 import functools
 
 from tensorlite.amp import policy
@@ -74,6 +75,20 @@ class autocast:
                 return func(*args, **kwargs)
 
         return inner
+
+
+def as_now():
+    """A function that gives a context, in which autocast does what it does here and now: for running something again later."""
+    kinds = mode.casts.kinds if mode.casts else {}
+
+    @contextlib.contextmanager
+    def again():
+        with contextlib.ExitStack() as stack:
+            for kind in {**(mode.casts.kinds if mode.casts else {}), **kinds}:
+                stack.enter_context(autocast(kind, kinds.get(kind), kind in kinds))
+            yield
+
+    return again
 
 
 def custom_fwd(fwd=None, *, device_type: str, cast_inputs=None):

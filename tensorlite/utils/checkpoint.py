@@ -6,6 +6,7 @@ Chen, Xu, Zhang and Guestrin 2016, "Training deep nets with sublinear memory cos
 import contextlib
 
 from tensorlite import errors, random, tree
+from tensorlite.amp.casting import as_now
 from tensorlite.modes import enable_grad
 from tensorlite.saved import Packer, saved_tensors_hooks
 from tensorlite.tensor import Tensor, mode, watchers, wrap
@@ -23,7 +24,8 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
     """function(*args, **kwargs), whose intermediate values are not kept for backward but computed again there.
 
     The graph is recorded as ever; only the arrays that it saves are let go. The first of them that backward needs makes
-    `function` run again, on the same arguments and with the same random numbers (preserve_rng_state=False: go on drawing).
+    `function` run again, on the same arguments, with the same random numbers (preserve_rng_state=False: go on drawing) and under
+    autocast as it was.
     So it serves derivatives of every order, nested checkpoints, keyword arguments, trees of tensors, and parameters that
     function uses from outside. use_reentrant, debug and early_stop are accepted as PyTorch's and change nothing: there is one way,
     that of use_reentrant=False.
@@ -62,7 +64,7 @@ class _Part:
 
     def __init__(self, function, args, kwargs, preserve, context, strict):
         self.function, self.context, self.strict = function, context, strict
-        self.scope, self.module = mode.scope, mode.module
+        self.scope, self.module, self.autocast = mode.scope, mode.module, as_now()
         self.state = random.get_rng_state() if preserve else None
         leaves, self.skeleton = tree.flatten((args, kwargs))
         keeper = _outer_pair()
@@ -97,7 +99,7 @@ class _Part:
         if self.state is not None:
             random.set_rng_state(self.state)
         try:
-            with enable_grad(), self.context, saved_tensors_hooks(take, None):
+            with enable_grad(), self.autocast(), self.context, saved_tensors_hooks(take, None):
                 self.function(*args, **kwargs)
         finally:
             mode.scope, mode.module = scope, module
