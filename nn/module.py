@@ -42,9 +42,10 @@ class Module(Stateful):
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *args, **kwargs) -> Any:
-        outer, parent = mode.scope, mode.module
+        now = mode.now
+        outer, parent = now.scope, now.module
         name = parent._path_of(self) if parent is not None else ""
-        mode.scope, mode.module = Scope(outer, name, type(self).__name__), self
+        now.scope, now.module = Scope(outer, name, type(self).__name__), self
         try:
             if self._forward_pre_hooks:
                 args, kwargs = self._run_pre_hooks(args, kwargs)
@@ -59,7 +60,7 @@ class Module(Stateful):
                 self._run_always(args, kwargs)
             raise
         finally:
-            mode.scope, mode.module = outer, parent
+            now.scope, now.module = outer, parent
 
     def _path_of(self, child):
         """The name of a module below this one, as `blocks.3.attn`; its class name if it is not registered here."""
