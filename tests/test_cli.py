@@ -44,7 +44,8 @@ def test_train_leaves_a_whole_run_folder(tmp_path, text, capsys):
         len(re.findall(r"^step +\d+/30  loss \d\.\d{4}  val \d\.\d{4}  [\d,]+ tokens/s  \d+:\d\d left$", shown, re.M))
         == 3
     )
-    pictures = {f"{name}.svg" for name in ("graph", "loss", "schedule", "gradients", "updates")}
+    names = ("graph", "loss", "schedule", "gradients", "updates", "attention", "head", "positions")
+    pictures = {f"{name}.svg" for name in names}
     assert {p.name for p in out.iterdir()} == {"checkpoint.tl", "config.json", "sample.txt", *pictures}
     assert all((out / name).read_text().rstrip().endswith("</svg>") for name in pictures)
     config = json.loads((out / "config.json").read_text())
@@ -59,6 +60,29 @@ def test_train_leaves_a_whole_run_folder(tmp_path, text, capsys):
     first = capsys.readouterr().out
     run("generate", out, "--prompt", "the ", "--tokens", 20, "--seed", 1)
     assert capsys.readouterr().out == first and first.startswith("the ") and len(first) == 25
+
+
+def test_attention_weights_are_those_of_the_model():
+    from tensorlite.cli.train import attention_weights
+    from tensorlite.models import GPT, GPTConfig
+
+    tl.manual_seed(0)
+    model = GPT(GPTConfig(vocab_size=11, block_size=8, layers=2, heads=2, dim=8, dropout=0.5)).double()
+    ids, seen = tl.randint(0, 11, (1, 6)), []
+    hooks = [
+        b.attn.register_forward_hook(lambda m, inputs, out: seen.append((m, inputs[0], out))) for b in model.blocks
+    ]
+    weights = attention_weights(model, ids)
+    assert model.training and len(weights) == 2
+    for (attn, x, out), w in zip(seen, weights, strict=True):
+        assert w.shape == (2, 6, 6) and not w.triu(1).any() and tl.allclose(w.sum(-1), tl.ones(2, 6, dtype=tl.float64))
+        v = attn.qkv(x)[0, :, 16:].view(6, 2, 4).transpose(0, 1)
+        assert tl.allclose(attn.proj((w @ v).transpose(0, 1).reshape(6, 8)), out[0])
+    for hook in hooks:
+        hook.remove()
+    before = len(seen)
+    attention_weights(model, ids)
+    assert len(seen) == before and not any(b.attn.qkv._forward_hooks for b in model.blocks)
 
 
 @pytest.mark.parametrize("dropout", ["0", "0.2"])
@@ -142,7 +166,7 @@ def test_gradcheck_command_finds_a_wrong_rule(monkeypatch, capsys):
 
     op = registry["sin"]
     wrong = ((0, lambda m, g, x: g * m.sin(x), 0, (0,)),)
-    monkeypatch.setattr(op, "plan", wrong)
+    monkeypatch.setattr(op, "way", (*op.way[:3], wrong))
     run("gradcheck", "sin", code=1)
     assert "WRONG" in capsys.readouterr().out
 

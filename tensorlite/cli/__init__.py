@@ -10,7 +10,13 @@ def _parser():
     p = argparse.ArgumentParser(prog="tensorlite", description="A deep-learning engine to read: train, look, check.")
     commands = p.add_subparsers(dest="command", required=True, metavar="command")
 
-    t = commands.add_parser("train", help="train a character GPT on text, with checks, pictures and a sample")
+    t = commands.add_parser(
+        "train",
+        help="train a character GPT on text, with checks, pictures and a sample",
+        description="Train a character GPT on text. The run folder gets a checkpoint, config.json, sample.txt and pictures: "
+        "graph, loss, schedule (rates and clipped norms), gradients (by layer), updates (by weight), attention (all heads), "
+        "head (one of them), positions.",
+    )
     t.add_argument(
         "--text", default=None, metavar="FILE", help="UTF-8 text (default: Python's own language documentation)"
     )

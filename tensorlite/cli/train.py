@@ -1,7 +1,8 @@
 """`tensorlite train`: checks the gradients, trains with a progress bar, and leaves a run folder behind.
 
 A run folder holds checkpoint.tl, config.json, graph.svg (drawn once, before the first step), sample.txt, and pictures of the
-training: loss.svg, schedule.svg (rates, gradient norms and the clip line), gradients.svg (by layer), updates.svg (by weight).
+training: loss.svg, schedule.svg (rates, gradient norms and the clip line), gradients.svg (by layer), updates.svg (by weight),
+attention.svg (every head on a line of the text), head.svg (one of them, character by character), positions.svg (their encoding).
 """
 
 import dataclasses
@@ -18,6 +19,8 @@ from tensorlite.cli.progress import Progress, clock_text
 from tensorlite.models.training import Run, TrainConfig
 
 CHECKPOINT = "checkpoint.tl"
+SHOWN = 32  # characters of the text in the pictures of attention
+SPACES = {" ": "\u2423", "\n": "\u23ce", "\t": "\u21e5"}  # signs for what cannot be seen
 
 
 def train(args) -> int:
@@ -132,7 +135,8 @@ def draw(run, folder):
 
 
 def pictures(run, folder):
-    """loss.svg and schedule.svg from the history so far; gradients.svg and updates.svg from the gradient of one more batch.
+    """loss.svg and schedule.svg from the history so far; gradients.svg and updates.svg from the gradient of one more batch;
+    attention.svg, head.svg and positions.svg from the model as it is.
 
     The run stays as it was: no step is taken, and random numbers and gradients are put back.
     """
@@ -150,6 +154,36 @@ def pictures(run, folder):
     if run.optimizer.param_groups[0]["lr"]:
         viz.update_ratio(run.optimizer, run.model).save(folder / "updates.svg")
     run.optimizer.zero_grad()
+    ids = run.data["val"][: min(SHOWN, run.config.block)]
+    weights = attention_weights(run.model, ids[None])
+    names = [SPACES.get(c, c) for c in run.tokenizer.decode(ids.tolist())]
+    viz.attention(weights, title=f"attention after step {run.step}").save(folder / "attention.svg")
+    last = len(weights) - 1
+    viz.attention(weights[last][0], names, title=f"attention, layer {last} head 0").save(folder / "head.svg")
+    viz.heatmap(run.model.wpe.weight, "position encoding: a row for each position").save(folder / "positions.svg")
+
+
+def attention_weights(model, ids):
+    """One (heads, T, T) tensor a layer: how much each position of ids (1, T) looks at each before it, in a GPT."""
+    found = []
+
+    def note(qkv, _, out):
+        heads = model.config.heads
+        q, k, _ = out[0].view(out.shape[1], 3, heads, -1).permute(1, 2, 0, 3).unbind(0)  # each (heads, T, head size)
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        future = tensorlite.ones_like(scores, dtype=tensorlite.bool).triu(1)
+        found.append(scores.masked_fill(future, -tensorlite.inf).softmax(-1))
+
+    handles = [block.attn.qkv.register_forward_hook(note) for block in model.blocks]
+    training = model.training
+    try:
+        with tensorlite.no_grad():
+            model.eval()(ids)
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    return found
 
 
 def write_config(run, folder, **result):

@@ -107,6 +107,18 @@ class Canvas:
         end = f"><title>{escape(plain(said))}</title></rect>" if said else "/>"
         self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" fill="{fill}"{faint}{end}')
 
+    def cells(self, cells):
+        """Many rectangles [(x, y, w, h, ink, opacity)] without words: one path for all of a colour, in hundredths of opacity."""
+        paths = {}
+        for x, y, w, h, ink, opacity in cells:
+            self._grow(x + w, y + h)
+            short = [f"{v:.1f}".removesuffix(".0") for v in (x, y, w, h, -w)]
+            paths.setdefault((ink, round(min(opacity, 1.0), 2)), []).append("M{} {}h{}v{}h{}z".format(*short))
+        for (ink, opacity), places in sorted(paths.items()):
+            fill = f"url(#{ink})" if ink.startswith("hatch") else f"var(--{ink})"
+            faint = "" if opacity >= 1 else f' fill-opacity="{opacity:g}"'
+            self.parts.append(f'<path d="{"".join(places)}" fill="{fill}"{faint}/>')
+
     def line(self, x0, y0, x1, y1, ink="edge-of-card", dash=""):
         """A straight line."""
         self._grow(max(x0, x1), max(y0, y1))

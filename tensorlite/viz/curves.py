@@ -15,6 +15,7 @@ _STYLE = f"""<style>
 svg{{{variables(_LIGHT)}}}
 @media (prefers-color-scheme:dark){{svg{{{variables(_DARK)}}}}}
 text{{font:12px {FONTS};fill:var(--grey)}} .title{{font-size:15px;font-weight:bold;fill:var(--ink)}}
+.on{{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}}
 </style>"""
 _MARKS = ("var(--a)", "var(--b)", "var(--c)", "var(--d)")
 
@@ -93,12 +94,15 @@ class Curves(Picture):
             y = at(x0, t)[1]
             out.append(f'<line x1="{left}" x2="{w - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/>')
             out.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{_tick(t, self.log)}</text>')
+        said = []  # above the curves
         for name, value in guides.items():
             y = at(x0, value)[1]
             out.append(
                 f'<line x1="{left}" x2="{w - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--grey)" stroke-dasharray="2 4"/>'
             )
-            out.append(f'<text x="{left + 6}" y="{y - 5 if y > top + 16 else y + 15:.1f}">{escape(str(name))}</text>')
+            said.append(
+                f'<text class="on" x="{left + 6}" y="{y - 5 if y > top + 16 else y + 15:.1f}">{escape(str(name))}</text>'
+            )
         for t in nice_ticks(x0, x1, 6):
             if x0 <= t <= x1:
                 x = at(t, y0)[0]
@@ -122,7 +126,7 @@ class Curves(Picture):
             last = self.history[name][-1][1] if self.log else line[-1][1]
             text = f'<tspan fill="{colour}">{escape(name)}</tspan><tspan x="{w - right + 8}" dy="15">{last:.4g}</tspan>'
             out.append(f'<text x="{w - right + 8}" y="{y:.1f}">{text}</text>')
-        return "\n".join([*out, "</svg>", ""])
+        return "\n".join([*out, *said, "</svg>", ""])
 
 
 def curves(history, title="loss") -> Curves:

@@ -25,7 +25,7 @@ class Attention(Picture):
         single = len(self.layers) == heads == 1
         rows = self.layers[0][0]
         self.said = single and max(len(rows), len(rows[0])) <= MOST_NUMBERS  # the numbers stand in the cells
-        shades = "" if self.said else f"; darkest {number(self.most)}"
+        shades = "" if self.said else f"; strongest {number(self.most)}"
         note = f"row looks at column; hatched: weight 0 (masked){'' if single else '; one square a head'}{shades}"
         c = Canvas(self.title, note)
         return self._grid(c) if single else self._thumbnails(c, heads)
@@ -51,7 +51,7 @@ class Attention(Picture):
             if self.tokens and i % every == 0:
                 c.text(left - 8, y + high / 2 + 4, self.tokens[i], anchor="end", ink="text")
             for j, v in enumerate(row):
-                self._cell(c, left + cell * j, y, cell, high, v, self._words(i, j, v))
+                c.rect(*self._cell(left + cell * j, y, cell, high, v), self._words(i, j, v))
                 if said and not math.isfinite(v):  # its stripes do not go through the text
                     c.rect(left + cell * j + 5, y + high / 2 - 7, cell - 11, 14, "paper")
                 if said and v != 0:
@@ -62,20 +62,24 @@ class Attention(Picture):
         row = self.tokens[i] if self.tokens else i
         return f"{row} -> {self.keys[j] if self.keys else j}: {number(v)}"
 
-    def _cell(self, c, x, y, w, h, v, said=""):
+    def _cell(self, x, y, w, h, v):
+        """(x, y, w, h, ink, opacity) of one weight."""
         gap = 1 if w > 6 else 0
-        if not math.isfinite(v):
-            c.rect(x, y, w - gap, h - gap, "hatch-alarm", said=said)
-        elif v == 0:
-            c.rect(x, y, w - gap, h - gap, "hatch", said=said)
-        else:
-            opacity = 0.04 + 0.46 * min(1.0, abs(v)) if self.said else 0.05 + 0.9 * abs(v) / self.most
-            c.rect(x, y, w - gap, h - gap, "value", opacity, said)
+        if not math.isfinite(v) or v == 0:
+            return x, y, w - gap, h - gap, "hatch" if v == 0 else "hatch-alarm", 1.0
+        return (
+            x,
+            y,
+            w - gap,
+            h - gap,
+            "value",
+            (0.04 + 0.46 * min(1.0, abs(v)) if self.said else 0.05 + 0.9 * abs(v) / self.most),
+        )
 
     def _thumbnails(self, c, heads):
         count = sum(len(hs) for hs in self.layers)
         side = max(4, min(32, int(math.sqrt(MOST_CELLS / count))))
-        size = 96.0
+        size, cells = 96.0, []
         for k in range(heads):
             c.text(100 + (size + 12) * (k + 0.5), c.top + 12, f"head {k}", anchor="middle")
         for n, hs in enumerate(self.layers):
@@ -84,9 +88,13 @@ class Attention(Picture):
             for k, rows in enumerate(hs):
                 small = pooled(rows, side, _strongest)
                 w, h = size / len(small[0]), size / len(small)
-                for i, row in enumerate(small):
-                    for j, v in enumerate(row):
-                        self._cell(c, 106 + (size + 12) * k + w * j, y + h * i, w, h, v)
+                left = 106 + (size + 12) * k
+                cells += [
+                    self._cell(left + w * j, y + h * i, w, h, v)
+                    for i, row in enumerate(small)
+                    for j, v in enumerate(row)
+                ]
+        c.cells(cells)
         return c.svg(f"{self.title}: {len(self.layers)} layers of {heads} heads")
 
     def text(self) -> str:
@@ -127,13 +135,13 @@ class Heatmap(Picture):
             rows = pooled(pooled(self.rows, MOST_SIDE, _mean), MOST_SIDE, _mean)
             w = max(4.0, min(24.0, 640 / len(rows[0])))
             h = max(4.0, min(24.0, 400 / len(rows)))
+            cells = []
             for i, row in enumerate(rows):
                 for j, v in enumerate(row):
-                    place = (16 + w * j, c.top + h * i, w, h)
-                    if not math.isfinite(v):
-                        c.rect(*place, "hatch-alarm")
-                    else:
-                        c.rect(*place, "grad" if v > 0 else "value", abs(v) / self.most if self.most else 0.0)
+                    ink = ("grad" if v > 0 else "value") if math.isfinite(v) else "hatch-alarm"
+                    share = abs(v) / self.most if math.isfinite(v) and self.most else float(not math.isfinite(v))
+                    cells.append((16 + w * j, c.top + h * i, w, h, ink, share))
+            c.cells(cells)
             y = c.top + h * len(rows) + 16
             for k in range(-8, 9):
                 c.rect(16 + 12 * (k + 8), y, 12, 10, "grad" if k > 0 else "value", abs(k) / 8)
