@@ -24,7 +24,7 @@ class _Now:
         self.module = None  # the innermost running nn.Module
         self.watcher = None  # the innermost Watcher
         self.vmap = None  # the innermost running vmap, see func/batched.py
-        self.casts = False  # inside of autocast: products may get several dtypes, see amp.py
+        self.casts = False  # inside of autocast: what it casts, see amp/policy.py
 
 
 class _Mode(threading.local):
