@@ -130,7 +130,7 @@ def test_broadcasting_is_said():
 def test_slopes_on_request():
     x = leaf([1.0])
     g = tl.draw_graph(x.tanh(), show=("local",))
-    assert g.view.edges[0].labels == ["slope 1 - out^2"]
+    assert g.view.edges[0].labels == ["slope 1 - out^2"] and 'style="fill:var(--local)">slope' in g.svg("own")
     assert [c.shape + "".join(said(c)) for c in g.view.cards] == ["", ""]
 
 

@@ -1,6 +1,7 @@
 """tl.draw_graph: modules as boxes, what folds and what does not, and graphs that are too large."""
 
 import random
+import weakref
 
 import pytest
 
@@ -205,19 +206,37 @@ def test_wide_graphs_are_limited(fold):
     assert [c.title for c in g.view.cards if c.kind == "more"] == ["… 282 leaves and constants"]
 
 
+class Mark:
+    """Something to follow."""
+
+
+@pytest.mark.parametrize("size", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["chain", "random"])
-def test_a_hundred_thousand_operations(kind):
+def test_a_hundred_thousand_operations(kind, size):
     choose, z = random.Random(0), leaf(1.0)
     y = z
     ops = [lambda v: v * 0.9, lambda v: v + z, lambda v: v.tanh(), lambda v: v.sin(), lambda v: v - z]
-    for k in range(100_000):
+    for k in range(size):
         y = (ops[k % 2] if kind == "chain" else choose.choice(ops))(y)
+    mark = Mark()
+    y.node.parents[0].mark, middle = mark, weakref.ref(mark)  # as long as this node is there, so is it
+    del mark
+    (before,) = tl.autograd.grad(y, z, retain_graph=True)
     g = tl.draw_graph(y, params={"z": z})
-    assert g.record.operations == 100_000 and len(g.view.cards) <= 150
+    text = g.svg(), g.text(), g.source
+    coloured = tl.draw_graph(y, params={"z": z}, color_by="memory")
+    assert len(coloured.view.cards) == len(g.view.cards) and "together" in coloured.view.caption
+    (after,) = tl.autograd.grad(y, z, retain_graph=True)
+    assert z.grad is None and after.item() == before.item()
+    assert (
+        g.record.operations == size and len(g.view.cards) <= 150 and text[0].startswith("<svg") and text[1] and text[2]
+    )
+    assert middle() is not None
+    del y  # with the pictures still there
+    assert middle() is None
     if kind == "chain":
-        assert g.view.folds == ["50,000 repeats"] and len(g.view.cards) == 3
+        assert g.view.folds == [f"{size // 2:,} repeats"] and len(g.view.cards) == 3
     else:
         (more,) = [c for c in g.view.cards if c.kind == "more"]
         drawn = sum(c.kind == "op" for c in g.view.cards)
-        assert more.title == f"… {100_000 - drawn:,} operations" and "The middle is one node" in g.view.caption
-    assert g.svg().startswith("<svg") and g.text() and g.source
+        assert more.title == f"… {size - drawn:,} operations" and "The middle is one node" in g.view.caption

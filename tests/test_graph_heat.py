@@ -155,6 +155,7 @@ def test_the_legend_stands_in_every_form(what, mode):
     for c in g.view.cards:
         assert (c.heat is None) == (not any(line.kind == "heat" for line in c.lines))
     assert f"Coloured by {what}" in g.text() and "Coloured" in svg
+    assert f'class="tl-graph {mode} {what}"' in svg and f".tl-graph.{mode}.{what}{{" in svg
     plain = tl.draw_graph(lambda x: model(x).sum(), tl.randn(50, 3), theme=mode)
     assert "--heat" not in plain.svg() and "legend" not in plain.source
     if dot.program():

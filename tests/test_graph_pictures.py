@@ -403,7 +403,7 @@ def test_contrast():
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
     for colours in (theme.LIGHT, theme.DARK):
-        for text in ("text", "grey", "value", "grad", "alarm"):
+        for text in ("text", "grey", "value", "grad", "local", "alarm"):
             for ground in ("paper", "op", "module", "leaf", "constant", "more", "output", "cluster", "cluster2"):
                 a, b = sorted((light(colours[text]), light(colours[ground])))
                 assert (b + 0.05) / (a + 0.05) >= 4.5, (text, ground)

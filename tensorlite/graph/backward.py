@@ -1,9 +1,32 @@
 """The other kinds of picture: the walk back from the loss, and the graph that a backward with create_graph=True records."""
 
+import re
+import textwrap
+
 from tensorlite import errors
 from tensorlite.autograd import grad, reachable
+from tensorlite.graph.view import Line
 from tensorlite.op import Pick
 from tensorlite.tensor import Scope, Tensor, Watcher, mode
+
+
+def share(slope: str) -> str:
+    """What an operation hands on, in words, from the slope that it declares.
+
+    Example:
+        >>> [share(s) for s in ("1", "y", "1 - out^2", "@ y.T", "x.T @", "1 where x > 0", "P.T @ g")]
+        ['g', 'g · y', 'g · (1 - out^2)', 'g @ y.T', 'x.T @ g', 'g where x > 0', 'P.T @ g']
+    """
+    head, comma, rest = slope.partition(", ")
+    if re.search(r"\b(g\b|dS\b|d_|dh_|dc_|h = g)", slope):  # it speaks of g itself
+        return slope
+    if head in ("1", "-1") or re.match(r"1 (where|at) ", head):
+        return head.replace("1", "g", 1) + comma + rest
+    if head.startswith("@"):
+        return f"g {slope}"
+    if head.endswith("@"):
+        return f"{slope} g"
+    return f"g · {head}{comma}{rest}" if re.fullmatch(r"[\w.^]+", head) else f"g · ({head}){comma}{rest}"
 
 
 def turn(view, record) -> None:
@@ -15,12 +38,15 @@ def turn(view, record) -> None:
     order = {c.id: k for k, c in enumerate(cards)}
     for card in cards:
         card.id, item = order[card.id], record.items[card.items[-1]]
-        if card.kind == "op" and not item.error:
-            rows = zip(item.operands, item.local, item.inputs, strict=False)  # -1: a number, which gets no share
-            slopes = [f"{n}: g" if s == "1" else f"{n}: g · ({s})" for n, s, i in rows if s and i >= 0]
-            card.note = "; ".join(slopes[:2]) + ("; …" if len(slopes) > 2 else "")
-            card.note = card.note if len(card.note) <= 52 else card.note[:51] + "…"
         card.lines = [line for line in card.lines if line.kind not in ("value", "formula")]
+        if not item.error and (card.kind == "op" or (card.kind == "module" and not card.inside)):
+            constant = {i for i in item.inputs if i >= 0 and record.items[i].kind == "constant"}
+            rows = zip(item.operands, item.local, item.inputs, strict=False)  # -1: a number, which gets no share
+            rows = [f"{n}: {share(s)}" for n, s, i in rows if s and i >= 0 and i not in constant]
+            rows = [row for text in rows[:4] for row in textwrap.wrap(text, 44, subsequent_indent="   ")]
+            if card.kind == "op":
+                card.note = rows.pop(0) if rows else ""
+            card.lines[:0] = [Line(row.replace(" ", "\u00a0"), kind="formula") for row in rows]
     for e in edges:
         e.source, e.target = order[e.target], order[e.source]
     view.cards, view.edges = cards, sorted(edges, key=lambda e: (e.target, e.source))

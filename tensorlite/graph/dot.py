@@ -57,7 +57,7 @@ def _by_wasm(text):
 
 def quote(text: str) -> str:
     """A text as a quoted DOT string; it may hold anything."""
-    text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    text = "".join(" " if c == "\u00a0" else c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 

@@ -179,6 +179,10 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     direction: "TB" (downwards) or "LR". theme: "auto" (as the reader's screen), "light" or "dark".
     kind: "forward"; "backward" (arrows from the loss, and what each operation hands on); "higher" (the graph of the gradients, as
     create_graph=True records it; the leaves are named by params).
+    color_by: what the colours of cards mean, with the number on each card, sums on folded ones, and a legend. "kind"; "memory":
+    bytes kept for backward (see graph/heat.py); "time": of the forward pass, measured here for draw_graph(model, x), which runs the
+    model up to five times, or seen by a `tl.profiler.profile()` that is still there; with kind="backward" that of the walk back;
+    "grad": log10 of the gradient's L2 norm, from `.grad`, or, before backward(), from a pass on the side.
     max_nodes: with more, modules are closed, and last the middle of the graph becomes one card; the caption says so.
 
     Values: those of results are not kept by the engine. They are shown where the picture ran the model; else where they were
@@ -186,7 +190,8 @@ def draw_graph(target, *inputs, params=None, depth=2, expand=(), collapse=(), fo
     they can be computed again from these. Gradients: what is in `.grad`. Nothing is changed: no gradient, no graph is kept alive.
 
     Raises:
-        ArgumentError: an unknown option, a name in expand or collapse that no module has. DTypeError: nothing to draw.
+        ArgumentError: an unknown option; a name in expand or collapse that no module has; color_by what is not known.
+        DTypeError: nothing to draw. GraphError: kind="higher" of what has no gradient.
 
     Example:
         >>> import tensorlite as tl

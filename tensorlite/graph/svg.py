@@ -49,8 +49,11 @@ def draw(view, alt, direction="TB", theme="auto", engine="auto") -> str:
     w = wide + 2 * MARGIN + 5  # a folded cluster has a second sheet
     below = (legend[-1][1] + 2 if legend else 0) * ROW
     h = at.height + 2 * MARGIN + 5 + ROW * len(caption) + below
+    names = (
+        f"{theme} {view.legend.scale}" if view.legend else theme
+    )  # pictures on one page must not share their colours
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="tl-graph {theme}" viewBox="0 0 {w:.0f} {h:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tl-graph {names}" viewBox="0 0 {w:.0f} {h:.0f}" '
         f'width="{w:.0f}" height="{h:.0f}" role="img" aria-label={_attribute(alt)}>',
         f"<title>{plain(alt)}</title>",
         f"<style>{_style(theme, view.legend)}</style>",
@@ -75,7 +78,8 @@ def draw(view, alt, direction="TB", theme="auto", engine="auto") -> str:
             x, y = at.labels.get((edge.source, edge.target), (0, 0))
             y -= LABEL_ROW * len(edge.labels) / 2 - LABEL_ROW + 3.5
             for k, text in enumerate(edge.labels):
-                out.append(_type(x, y + k * LABEL_ROW, text, "grey", colours, LABEL_TEXT))
+                colour = "local" if text.startswith("slope ") else "grey"
+                out.append(_type(x, y + k * LABEL_ROW, text, colour, colours, LABEL_TEXT))
     for card in view.cards:
         out.append(_card(card, at.cards[card.id], colours, _neighbours(view, card), view.legend))
     out.append("</g>")
@@ -231,11 +235,10 @@ def _paint(colours, fill=None, stroke=None):
 
 def _style(theme, legend=None):
     """The colours of a theme; "auto" is dark where the reader's screen is."""
-    rules = f".tl-graph.{theme}{{{variables(palette(theme, legend))}}}"
+    name = f".tl-graph.{theme}" + (f".{legend.scale}" if legend else "")
+    rules = f"{name}{{{variables(palette(theme, legend))}}}"
     if theme == "auto":
-        rules += (
-            f"@media(prefers-color-scheme:dark){{.tl-graph.auto{{{variables(palette(theme, legend, dark=True))}}}}}"
-        )
+        rules += f"@media(prefers-color-scheme:dark){{{name}{{{variables(palette(theme, legend, dark=True))}}}}}"
     return rules
 
 

@@ -37,7 +37,10 @@ def draw(view) -> str:
             text += " " * (wide[0] + 2 + wide[1] - columns(text)) + "  " + right
         lines.append(text.rstrip())
     lines = [view.caption or view.title, *lines]
-    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines) + "\n"
+    return (
+        "\n".join("".join(" " if c == "\u00a0" else c if c.isprintable() else "\ufffd" for c in line) for line in lines)
+        + "\n"
+    )
 
 
 def _names(view):
