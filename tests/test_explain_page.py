@@ -346,6 +346,28 @@ def test_a_cell_lights_its_row_and_column(tmp_path):
     assert said(browser(e.html(), tmp_path, script, f"#0.{k + 1}")) == [[2, 3], [1, 3]]
 
 
+REPEATED = {(3,): "every row", (1, 3): "every row", (2, 1): "every column", (): "to (2×3)"}
+
+
+@pytest.mark.parametrize("shape", REPEATED)
+def test_how_it_was_repeated_is_said_alike_on_page_and_in_text(shape, tmp_path):
+    x, b = tl.rand(2, 3, dtype=tl.float64), tl.full(shape, 2.0, dtype=tl.float64, requires_grad=True)
+    e = tl.explain((x * b).sum(), params={"b": b})
+    k = next(i for i, s in enumerate(e.steps) if s.kind == "share" and e.variables[s.target].name == "b")
+    script = """document.body.dataset.said = JSON.stringify([[...document.querySelectorAll("#side .sm")]
+      .map(p => p.textContent).find(t => t.startsWith("↓"))]);"""
+    (text,) = said(browser(e.html(), tmp_path, script, f"#0.{k + 1}"))
+    assert REPEATED[shape] in text and text.removeprefix("↓ ") in e.text(color=False)
+
+
+def test_the_line_whose_rule_is_at_work_is_marked(tmp_path):
+    e = lesson("fan-out")
+    k = next(i for i, s in enumerate(e.steps) if s.kind == "share" and e.variables[s.source].name == "p")
+    script = """const marked = c => [...document.querySelectorAll("#code ." + c)].map(e => e.textContent);
+    document.body.dataset.said = JSON.stringify([marked("src"), marked("on")]);"""
+    assert said(browser(e.html(), tmp_path, script, f"#0.{k + 1}")) == [["p = a * b"], ["L.backward()"]]
+
+
 def test_in_a_notebook(tmp_path):
     """As Jupyter shows it: inside of an iframe without an address of its own."""
     frame = lesson("fan-out")._repr_html_()

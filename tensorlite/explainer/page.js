@@ -183,7 +183,8 @@ function show(n) {
     l.flow.setAttribute("visibility", now ? "visible" : "hidden");
     l.chip.setAttribute("class", "chip" + (now ? " on" : ""));
   });
-  const focus = kind === 3 ? [s[2], s[1]] : kind === 1 || kind === 2 ? [s[1]] : [];
+  const first = V.findIndex(v => v[1] === "input");
+  const focus = kind === 3 ? [s[2], s[1]] : kind === 1 || kind === 2 ? [s[1]] : kind === 0 && first >= 0 ? [first] : [];
   const sc = $("scroll");
   if (focus.length && (sc.scrollWidth > sc.clientWidth || sc.scrollHeight > sc.clientHeight)) {
     const xs = focus.flatMap(i => [V[i][7][0], V[i][7][0] + V[i][7][2]]), ys = focus.flatMap(i => [V[i][7][1], V[i][7][1] + V[i][7][3]]);
@@ -224,6 +225,10 @@ function side(s, st) {
   }
   box.replaceChildren(...out);
 }
+function repeated(was, now) {  // as words.broadcast_key
+  if (now.length === 2 && was.length < 3 && was[was.length - 1] === now[1] && (was.length === 1 || was[0] === 1)) return "broadcast_rows";
+  return now.length === 2 && was.length === 2 && was[0] === now[0] && was[1] === 1 ? "broadcast_columns" : "broadcast";
+}
 function share(s, out, name, st) {
   const [, source, target, , up, slope, full, part, before, after, ruleAt, n, m, whyAt, paths, curve, late, factor] = s;
   const rule = TOP.strings[ruleAt], why = TOP.strings[whyAt];
@@ -249,7 +254,7 @@ function share(s, out, name, st) {
     out.push(eq);
   }
   if (A[full]) {
-    out.push(el("p", {class: "p sm"}, "↓ " + say("broadcast", {t, was: shape(P[0]), now: shape(A[full][0])})), tile("ct", say("shaped", {t, shape: shape(P[0])}), null, number(P)));
+    out.push(el("p", {class: "p sm"}, "↓ " + say(repeated(P[0], A[full][0]), {t, was: shape(P[0]), now: shape(A[full][0])})), tile("ct", say("shaped", {t, shape: shape(P[0])}), null, number(P)));
   }
   if (curve >= 0) out.push(draw(D.curves[curve], A[V[target][4]], A[V[source][4]], S, V[source][2], t));
   out.push(el("p", {class: "p"}, el("b", {}, T.why + " "), why));
@@ -336,7 +341,8 @@ function end(out) {
 }
 function code(s) {
   const line = s[0] === 1 ? V[s[1]][6] : s[0] >= 2 ? D.ask : -1;
-  [...$("code").children].forEach((e, i) => e.className = i === line || s[0] === 0 && V.some(v => v[6] === i && v[1] === "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
+  const rule = s[0] === 3 ? V[s[1]][6] : -1;  // the line whose rule is at work
+  [...$("code").children].forEach((e, i) => e.className = i === rule && i !== line ? "src" : i === line || s[0] === 0 && V.some(v => v[6] === i && v[1] === "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
 }
 const table3 = (a, most, long) => a && a[0].length && (!a[1] || a[1].length > most) ? long(a) : brief(a, a && a[1] && a[1].length > 1 ? 3 : 4);
 function table(s, st) {

@@ -62,6 +62,14 @@ TABLE = {
         "{t} {was} was repeated to {now} (broadcast), so add up the repeats",
         "{t} {was} 被重复成 {now}（广播），所以把重复的部分加起来",
     ),
+    "broadcast_rows": (
+        "{t} was repeated for every row (broadcast), so add up the rows",
+        "{t} 对每一行重复使用（广播），所以把各行加起来",
+    ),
+    "broadcast_columns": (
+        "{t} was repeated for every column (broadcast), so add up the columns",
+        "{t} 对每一列重复使用（广播），所以把各列加起来",
+    ),
     "one_user": ("{t} has one user, so its gradient is complete.", "{t} 只被用了一次，梯度已完整。"),
     "waits": ("{n} of {m} shares: {t} must wait before it hands on.", "{m} 份中的第 {n} 份：{t} 还要等，不能往下传。"),
     "partial": ("{n} of {m} shares: {t} must wait for the rest.", "{m} 份中的第 {n} 份：{t} 还要等其余的份额。"),
@@ -111,8 +119,8 @@ TABLE = {
         "数字错了：节点在份额到齐之前就往下传，后来的部分就丢了。请与实测的变化比较。",
     ),
     "folded": (
-        "{n} operations and inputs on {m} cards: a module is one card. Open one with expand=.",
-        "{n} 个运算与输入画成 {m} 张卡片：一个模块一张卡片。用 expand= 展开。",
+        "{n} operations and inputs on {m} cards: a module is one card. Click on one to open it; expand= opens it from the start.",
+        "{n} 个运算与输入画成 {m} 张卡片：一个模块一张卡片。点击卡片即可展开；expand= 让它一开始就展开。",
     ),
     "some_open": (
         "{n} of the {m} modules can be opened on this page: it is kept below 100 kB. For another, explain that module alone.",
@@ -185,6 +193,13 @@ def table(lang: str) -> dict:
     """key -> text in one language."""
     place = ("en", "zh").index(lang)
     return {key: texts[place] for key, texts in TABLE.items()}
+
+
+def broadcast_key(was, now) -> str:
+    """Which sentence says how shape `was` was repeated to `now`."""
+    if len(now) == 2 and was in ((now[1],), (1, now[1])):
+        return "broadcast_rows"
+    return "broadcast_columns" if len(now) == 2 and was == (now[0], 1) else "broadcast"
 
 
 def why_key(variable, step) -> str:
