@@ -95,7 +95,9 @@ class Writer:
         line = f"{t['upstream']}  {up}   {times}   {local}   =   {t['share']} {self.paint(numbers_text(first), 'grad')}"
         found = [line]
         if s.full is not None:
-            text = t[words.broadcast_key(s.share.shape, s.full.shape)].format(t=target, was=shape_text(s.share.shape), now=shape_text(s.full.shape))
+            text = t[words.broadcast_key(s.share.shape, s.full.shape)].format(
+                t=target, was=shape_text(s.share.shape), now=shape_text(s.full.shape)
+            )
             found.append(f"{text}: {self.paint(numbers_text(s.share), 'grad')}")
         before = "0" if s.before is None else numbers_text(s.before)
         state = t["t_complete"] if s.arrived >= s.uses else t["t_waits"]
