@@ -59,25 +59,26 @@ def _drop(b, q, k, v, p, seed, offset):
 def attention(query, key, value, attn_mask, dropout_p, is_causal, scale, draw) -> Tensor:
     """Checked arguments for Attention; `draw(n)` gives (seed, offset) for n random numbers. See
     nn.functional.scaled_dot_product_attention."""
-    fault = None
-    if min(query.ndim, key.ndim, value.ndim) < 2:
+    fault, (of_q, of_k, of_v) = None, (t.array.shape for t in (query, key, value))
+    if min(len(of_q), len(of_k), len(of_v)) < 2:
         fault = "query, key and value need at least 2 dimensions (..., length, features)"
-    elif query.shape[-1] != key.shape[-1]:
-        fault = f"query has {query.shape[-1]} features, key has {key.shape[-1]}; they must be equal"
-    elif key.shape[-2] != value.shape[-2]:
-        fault = f"key has {key.shape[-2]} positions, value has {value.shape[-2]}; they must be equal"
+    elif of_q[-1] != of_k[-1]:
+        fault = f"query has {of_q[-1]} features, key has {of_k[-1]}; they must be equal"
+    elif of_k[-2] != of_v[-2]:
+        fault = f"key has {of_k[-2]} positions, value has {of_v[-2]}; they must be equal"
     elif attn_mask is not None and is_causal:
         raise errors.ArgumentError("scaled_dot_product_attention: give attn_mask or is_causal, not both")
     if fault:
         table = errors.argument_table(("query", "key", "value"), (query, key, value))
         raise errors.ShapeError(errors.compose("scaled_dot_product_attention", fault, table, path()))
-    dtype = dtypes.result_type(query.array, key.array, value.array)
-    query, key, value = (cast(x, dtype) for x in (query, key, value))
+    if not query.array.dtype is key.array.dtype is value.array.dtype:
+        dtype = dtypes.result_type(query.array, key.array, value.array)
+        query, key, value = (cast(x, dtype) for x in (query, key, value))
     if attn_mask is not None and attn_mask.dtype.category:
-        attn_mask = cast(attn_mask, dtype)
+        attn_mask = cast(attn_mask, query.dtype)
     seed = offset = 0
     if dropout_p:
         seed, offset = draw()
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    scale = 1 / math.sqrt(of_q[-1]) if scale is None else float(scale)
     args = {"causal": bool(is_causal), "scale": scale, "dropout_p": dropout_p, "seed": seed, "offset": offset}
     return Attention.apply(query, key, value, attn_mask, **args)

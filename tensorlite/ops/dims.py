@@ -7,6 +7,8 @@ from tensorlite import errors
 
 def one(op: str, dim, ndim: int) -> int:
     """A dimension as an index 0..ndim-1. Raises IndexRangeError when out of range."""
+    if type(dim) is int and -ndim <= dim < ndim:  # nearly always
+        return dim if dim >= 0 else dim + ndim
     if not hasattr(dim, "__index__"):
         raise errors.DTypeError(f"{op}: dim must be an int, not {type(dim).__name__}")
     d = dim.__index__()
@@ -41,6 +43,8 @@ def shape_of(op: str, args) -> tuple:
     """Sizes given as f(2, 3), f((2, 3)) or f([2, 3])."""
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         args = args[0]
+    if type(args) is tuple and set(map(type, args)) == {int}:
+        return args
     try:
         return tuple(n.__index__() for n in args)
     except (AttributeError, TypeError):
@@ -49,6 +53,8 @@ def shape_of(op: str, args) -> tuple:
 
 def infer(op: str, sizes, count: int) -> tuple:
     """Sizes with a -1 worked out. Raises ShapeError when `count` elements do not fill them."""
+    if type(sizes) is tuple and math.prod(sizes) == count and (not sizes or min(sizes) >= 0):
+        return sizes
     unknown = [i for i, n in enumerate(sizes) if n == -1]
     known = math.prod(n for n in sizes if n != -1)
     if len(unknown) > 1 or any(n < -1 for n in sizes):

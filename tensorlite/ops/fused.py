@@ -222,8 +222,8 @@ def gelu(input, approximate="none") -> Tensor:
 
 def _normalised(name, input, shape, weight, bias=None):
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    wrong = [w for w in (weight, bias) if w is not None and tuple(w.shape) != shape]
-    if tuple(input.shape[-len(shape) :]) != shape or wrong or not shape:
+    wrong = [w for w in (weight, bias) if w is not None and w.array.shape != shape]
+    if input.array.shape[-len(shape) :] != shape or wrong or not shape:
         fault = f"the last dimensions of input, and weight and bias, must be {shape}"
         table = errors.argument_table(("input", "weight", "bias"), (input, weight, bias))
         raise errors.ShapeError(errors.compose(name, fault, table, path()))

@@ -299,6 +299,9 @@ def watch(out, used):
     return out
 
 
+_PLAIN = (int, type(None))
+
+
 def make_key(x, key):
     """An index expression as steps [(raw key, whether it is basic, that is a view)], and the tensors among its arrays.
 
@@ -309,6 +312,9 @@ def make_key(x, key):
     if type(key) is int and shape and -shape[0] <= key < shape[0]:
         return (((key, ...), True),), ()
     given = key if isinstance(key, tuple) else (key,)
+    if len(given) <= len(shape) and all(type(k) is slice and k.step is None and type(k.stop) in _PLAIN for k in given):
+        if all(type(k.start) in _PLAIN for k in given):  # slices alone, the commonest
+            return (((*given, ...), True),), ()
     parts = [_part(x, k) for k in given]
     taken = sum(keys.dimensions(k) for k in parts if not isinstance(k, bool))
     if taken > len(shape):
