@@ -346,6 +346,15 @@ def test_a_cell_lights_its_row_and_column(tmp_path):
     assert said(browser(e.html(), tmp_path, script, f"#0.{k + 1}")) == [[2, 3], [1, 3]]
 
 
+def test_an_empty_tensor_draws(tmp_path):
+    x, y = tl.zeros(0, 3, requires_grad=True), tl.ones(1, requires_grad=True)
+    script = """const said = [];
+    for (let i = 0; i < steps.length; i++) { show(i); said.push(/undefined|NaN/.test(document.body.innerText)); }
+    document.body.dataset.said = JSON.stringify(said);"""
+    e = tl.explain(x.sum() + y.sum())
+    assert not any(said(browser(e.html(), tmp_path, script)))
+
+
 REPEATED = {(3,): "every row", (1, 3): "every row", (2, 1): "every column", (): "to (2×3)"}
 
 

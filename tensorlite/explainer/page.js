@@ -28,7 +28,7 @@ function num(x, digits = 4) {  // significant digits, as Python's "%.4g"
 }
 const shape = s => "(" + s.join("×") + ")";
 const scalar = a => a && a[1] && a[1].length === 1 && a[0].length === 0;
-const same = a => a && a[1] && a[1].every(v => v === a[1][0]);
+const same = a => a && a[1] && a[1].length && a[1].every(v => v === a[1][0]);
 function brief(a, digits = 4) {
   if (!a) return "–";
   if (!a[1]) return shape(a[0]) + (a[2] ? " " + a[2].replace("-", "−") + " … " + a[3].replace("-", "−") : "");
