@@ -308,6 +308,15 @@ def test_texts_have_contrast_light_and_dark(name):
         assert worst >= 4.5
 
 
+def test_a_learning_rate_gets_an_axis_of_its_own():
+    loss, acc = [(t, 3.0 - 0.01 * t) for t in range(50)], [tl.tensor(0.01 * t) for t in range(50)]
+    picture = tl.viz.curves({"loss": loss, "lr": [(t, 1e-3) for t in range(50)], "accuracy": acc})
+    assert [list(p.history) for p in picture.parts] == [["loss", "accuracy"], ["lr"]]
+    assert picture.parts[0].history["accuracy"][-1] == (49, pytest.approx(0.49))
+    assert ">lr</text>" in picture.svg() and "0.001 -> 0.001" in picture.text()
+    assert isinstance(tl.viz.curves({"a": [1.0, 2.0], "b": [0.0, 0.0], "c": [math.nan]}), viz.Curves)
+
+
 def test_curves_differ_without_colours_and_their_texts_fit():
     history = {f"a rather long name {i}": [(t, 1e-4 * (i + 1) * 0.9**t) for t in range(9)] for i in range(8)}
     for log in (False, True):

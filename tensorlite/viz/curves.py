@@ -5,7 +5,9 @@ from xml.sax.saxutils import escape
 
 from tensorlite.graph.metrics import width as wide
 from tensorlite.graph.theme import FONTS, variables
-from tensorlite.viz.base import Picture, number, sparkline
+from tensorlite.viz.base import Picture, Stack, number, sparkline
+
+APART = 20  # times as large: curves do not share an axis
 
 _LIGHT = {"ink": "#1c2230", "grey": "#5a6377", "line": "#d8dde6", "paper": "#ffffff",
           "a": "#0b62b8", "b": "#b84600", "c": "#0a7456", "d": "#7b3fb3"}  # fmt: skip
@@ -129,9 +131,38 @@ class Curves(Picture):
         return "\n".join([*out, *said, "</svg>", ""])
 
 
-def curves(history, title="loss") -> Curves:
-    """The curves of a training history {name: [(step, value), ...]}; `.save("loss.svg")`, or shown by a notebook."""
-    return Curves(history, title)
+def curves(history, title="loss") -> Picture:
+    """The curves of a training history {name: [(step, value), ...]}, or {name: [value, ...]} counted from 0.
+
+    Curves of one size share an axis; what is more than twenty times smaller (a learning rate beside a loss) gets one of its own
+    below. `.save("loss.svg")`, or shown by a notebook.
+
+    >>> import tensorlite as tl
+    >>> print(tl.viz.curves({"loss": [2.0, 1.0, 0.5]}).text())
+    loss
+    loss         █▃▁  2 -> 0.5
+    <BLANKLINE>
+    """
+    rows = {
+        k: [p if isinstance(p, (tuple, list)) else (i, _float(p)) for i, p in enumerate(v)] for k, v in history.items()
+    }
+    groups = []  # [size, names]
+    for name, row in rows.items():
+        size = max((abs(y) for _, y in row if math.isfinite(y)), default=0.0)
+        place = next((g for g in groups if not size or not g[0] or 1 / APART < size / g[0] < APART), None)
+        if place is None:
+            groups.append([size, [name]])
+        else:
+            place[0] = max(place[0], size)
+            place[1].append(name)
+    if len(groups) < 2:
+        return Curves(rows, title)
+    parts = [{k: rows[k] for k in names} for _, names in groups]
+    return Stack(title, [Curves(p, title if not i else ", ".join(p), height=260) for i, p in enumerate(parts)])
+
+
+def _float(value) -> float:
+    return float(value.item() if hasattr(value, "item") else value)
 
 
 def _dash(i):
