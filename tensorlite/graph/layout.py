@@ -124,6 +124,12 @@ class _Job:
                 n.y = y + (height - n.h) / 2
             spans.append((y, y + height))
             y += height + (_gap(row, rows[r + 1], links[r]) if r + 1 < len(rows) else 0)
+        coming = [n.x for n in nodes.values() if n.key[0] == "in"]
+        if (
+            coming and not self.flat and title - PAD > min(coming)
+        ):  # room for the title beside what comes in, if that is not much
+            beside = max(coming) + title
+            width_all = max(width_all, beside) if beside < 1.4 * width_all else width_all
         made.w, made.h = width_all, max(y + after, title if self.flat else 0)
         for n in nodes.values():
             kind, which = n.key

@@ -70,9 +70,10 @@ def draw(view, alt, direction="TB", theme="auto", engine="auto") -> str:
         out.append(
             f'<path d="{path}" fill="none" {_paint(colours, stroke="line")}{dashes} marker-end="url(#tl-arrow-{theme})"/>'
         )
+    bands = [(y + 3, y + min(h, 25)) for _, y, _, h in at.clusters.values()]
+    ways = [p for path in at.paths.values() for p in _points(path, bands)] if bands else []
     for box in view.clusters:
-        coming = [at.paths[e.source, e.target] for e in view.edges]
-        out.append(_cluster_title(box, at.clusters[box.id], colours, coming))
+        out.append(_cluster_title(box, at.clusters[box.id], colours, ways))
     for edge in view.edges:
         if edge.labels:
             x, y = at.labels.get((edge.source, edge.target), (0, 0))
@@ -183,13 +184,11 @@ def _cluster(box, place, colours):
     return "".join(out)
 
 
-def _cluster_title(box, place, colours, paths):
+def _cluster_title(box, place, colours, ways):
     """A cluster's title: as far left as no edge that comes in at the top runs through it; where there is no room, over them."""
     x, y, w, h = place
     wide = width(box.title, CLUSTER_TEXT)
-    crossed = sorted(
-        at for path in paths for at, down in _points(path) if x < at < x + w and y + 3 < down < y + min(h, 25)
-    )
+    crossed = sorted(at for at, down in ways if x < at < x + w and y + 3 < down < y + min(h, 25))
     for start in (x, *[at - 2 for at in crossed]):
         if start + wide + 16 > x + w:
             break
@@ -203,21 +202,23 @@ def _cluster_title(box, place, colours, paths):
     )
 
 
-def _points(path):
-    """Points along a path of M, L and C."""
+def _points(path, bands):
+    """Points along a path of M, L and C, of the parts that come into one of the bands (y from, y to)."""
     last = (0.0, 0.0)
     for kind, numbers in re.findall(r"([MLC])([^MLC]*)", path):
         n = [float(v) for v in re.findall(r"-?[\d.]+", numbers)]
         ends = list(zip(n[::2], n[1::2], strict=True))
-        if kind == "M":
-            last = ends[0]
-            continue
-        a, b, c, d = (last, *ends) if kind == "C" else (last, last, ends[0], ends[0])
-        for k in range(25):
-            t = k / 24
-            f = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
-            yield tuple(sum(w * p[i] for w, p in zip(f, (a, b, c, d), strict=True)) for i in (0, 1))
-        last = d
+        if kind != "M":
+            high, low = min(last[1], ends[-1][1]), max(last[1], ends[-1][1])
+            if any(high < stop and low > start for start, stop in bands):
+                (ax, ay), (bx, by), (cx, cy), (dx, dy) = (
+                    (last, *ends) if kind == "C" else (last, last, ends[0], ends[0])
+                )
+                for k in range(25):
+                    t = k / 24
+                    f, g, h, i = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
+                    yield f * ax + g * bx + h * cx + i * dx, f * ay + g * by + h * cy + i * dy
+        last = ends[-1]
 
 
 def _type(x, y, text, colour, colours, size=TEXT, end=False, bold=False):
