@@ -1,5 +1,7 @@
 """The lessons, the restricted reader of formulas, and the commands `tensorlite lesson` and `tensorlite explain`."""
 
+import re
+
 import pytest
 
 import tensorlite as tl
@@ -86,6 +88,24 @@ def test_expressions_are_right(text):
     RIGHT[text](x, y).backward()
     assert e.gradients["x"].values[0] == pytest.approx(x.grad.item())
     assert e.gradients["y"].values[0] == pytest.approx(y.grad.item())
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_lessons_in_one_folder_lead_to_each_other(lang, tmp_path, monkeypatch, capsys):
+    from tensorlite.cli import main
+
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("tempfile.mkdtemp", lambda prefix: str(tmp_path))
+    assert main(["lesson", "rnn", "--lang", lang]) == 0
+    assert opened == [(tmp_path / "rnn.html").as_uri()] and "rnn.html" in capsys.readouterr().err
+    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.html" for name in LESSONS}
+    for name in LESSONS:
+        html = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert re.findall(r'<a href="([^"]+)"', html) == [f"{n}.html" for n in LESSONS]
+        assert re.findall(r'<a href="([^"]+)" aria-current', html) == [f"{name}.html"]
+        assert len(html.encode()) <= 100_000
+    assert "<a " not in lesson("rnn", lang).html()
 
 
 def test_every_function_of_a_formula_is_there():

@@ -24,14 +24,24 @@ def explain(args) -> int:
 
 def lesson(args) -> int:
     """Open a lesson, or list them."""
-    from tensorlite.explainer.lessons import LESSONS, lesson as load
+    import tempfile
+    import webbrowser
+    from pathlib import Path
+
+    from tensorlite.explainer.lessons import LESSONS, lesson as load, write_all
 
     if args.list or args.name is None:
         place = 1 if args.lang == "zh" else 0
         for name, found in LESSONS.items():
             print(f"{name:18} {found.title[place]}")
         return 0
-    return _give(load(args.name, args.lang), args)
+    if args.text or args.out:
+        return _give(load(args.name, args.lang), args)
+    load(args.name, args.lang)  # refuses an unknown name before anything is written
+    path = write_all(Path(tempfile.mkdtemp(prefix="tensorlite-")), args.lang)[args.name]
+    webbrowser.open(path.as_uri())
+    print(path, file=sys.stderr)
+    return 0
 
 
 def _give(explanation, args):

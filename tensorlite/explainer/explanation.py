@@ -51,6 +51,7 @@ class Explanation:
         self.variables, self.steps, self.code = variables, steps, code
         self.nudges, self.descent, self.title, self.intro = list(nudges), descent, title, intro
         self.lang, self.wrong, self.notes = lang, list(wrong), list(notes)
+        self.links = ()  # (file, text, whether it is this page) of pages that lie beside it
         self.inside = inside or {}  # id of a folded module -> the Explanation of what is in it
         self.ask = len(code) - 1 if ask is None else ask  # the line of the code that walks back
 

@@ -1,6 +1,7 @@
 """Lessons shipped ready to open: small computations whose backward pass shows one idea each. `lesson(name)` gives the Explanation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tensorlite import errors
 from tensorlite.backend import dtypes
@@ -119,6 +120,16 @@ def lesson(name: str, lang: str = "en") -> Explanation:
     place = 1 if lang == "zh" else 0
     return formula("\n".join(found.lines), given, lang=lang, title=found.title[place], intro=found.intro[place],
                    wrong_order=found.wrong_order)  # fmt: skip
+
+
+def write_all(folder, lang: str = "en") -> dict:
+    """All lessons as pages in one folder, each with links to the others. Returns name -> path."""
+    paths, place = {name: Path(folder) / f"{name}.html" for name in LESSONS}, 1 if lang == "zh" else 0
+    for name, path in paths.items():
+        found = lesson(name, lang)
+        found.links = [(f"{n}.html", other.title[place], n == name) for n, other in LESSONS.items()]
+        found.save(path)
+    return paths
 
 
 def formula(text: str, given: dict, **options) -> Explanation:

@@ -67,6 +67,7 @@ def _page(e, limit):
         "style": read("page.css"),
         "script": read("page.js"),
         "data": inject(data),
+        "links": _links(e),
         "text": text,
         **{f"t_{k}": escape(v) for k, v in t.items()},
     }
@@ -77,6 +78,14 @@ def _page(e, limit):
         key, _, rest = piece.partition("}}")
         out += [parts[key], rest]
     return "".join(out), len(data["inside"])
+
+
+def _links(e) -> str:
+    """A row of links to the pages beside this one."""
+    marks = {True: ' aria-current="page"', False: ""}
+    found = [f'<a href="{escape(file)}"{marks[here]}>{escape(text)}</a>' for file, text, here in e.links]
+    label = escape(words.table(e.lang)["lessons"])
+    return f'<nav class="links" aria-label="{label}">{"".join(found)}</nav>\n' if found else ""
 
 
 def inject(data) -> str:

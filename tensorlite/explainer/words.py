@@ -2,6 +2,7 @@
 
 TABLE = {
     "about": ("how backprop works, step by step", "反向传播，一步一步看"),
+    "lessons": ("Lessons", "课程"),
     "forward": ("forward", "前向"),
     "backward": ("backward", "反向"),
     "result": ("result", "结果"),
