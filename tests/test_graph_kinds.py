@@ -1,15 +1,16 @@
 """Every kind of graph, by every renderer, light and dark: a neuron, an MLP, attention, a GPT, an LSTM, an encoder and decoder, ..."""
 
 import itertools
+import re
 import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
-from test_graph_pictures import SVG, faults, overlap
+from test_graph_pictures import SVG, faults, overlap, points
 
 import tensorlite as tl
 from tensorlite import nn
-from tensorlite.graph import dot, svg
+from tensorlite.graph import dot, metrics, svg
 from tensorlite.models.gpt import GPT, GPTConfig
 
 
@@ -138,3 +139,31 @@ def test_equal_steps_of_time_are_one():
     (box,) = g.view.clusters
     assert (box.kind, box.times) == ("LSTMCell", 50)
     assert {e.labels[0] for e in g.view.edges if "after" in "".join(e.labels)} == {"after call 50"}
+
+
+def test_titles_stand_beside_the_edges_that_come_in():
+    g = gpt()
+    at = svg.places(g.view, "TB", "own")
+    root = ET.fromstring(g.svg("own"))
+    group = next(n for n in root.iter(f"{SVG}g") if "translate" in n.get("transform", ""))
+    title = next(t for t in group.iter(f"{SVG}text") if (t.text or "").startswith("blocks.0\u00a0…"))
+    x, y = float(title.get("x")), float(title.get("y"))
+    box = (x, y - 12, metrics.width(title.text, svg.CLUSTER_TEXT), 14)
+    for path in at.paths.values():
+        assert not any(overlap((*p, 0, 0), box) for p in points(path))
+
+
+def test_long_edges_are_straight():
+    for make in (attention, gpt, steps):
+        g = make()
+        for path in svg.places(g.view, "TB", "own").paths.values():
+            across = {x for x, _ in re.findall(r"([\d.]+),([\d.]+)", path)}
+            assert len(across) <= 4  # out of the card, along, beside a label, into the card
+
+
+def test_branches_that_meet_stand_side_by_side():
+    g = attention()
+    at = svg.places(g.view, "TB", "own")
+    reads = {g.view.cards[e.source].title: e.target for e in g.view.edges}
+    q, k, v = (at.cards[reads[name]][0] for name in ("Wq", "Wk", "Wv"))
+    assert not min(q, k) < v < max(q, k)  # scores are made of q and k; v joins later

@@ -114,7 +114,7 @@ def norms(record, arrays, outputs) -> tuple:
     roots = [t for t in outputs.values() if t.node is not None]
     nodes = {node: i for i, node in arrays.nodes.items()}
     nodes.update(arrays.leaves)
-    freed = any(n.saved is None and (n.op.saves or n.op.fused) for n in arrays.nodes.values())
+    freed = any(n.saved is None and n.packed is None and (n.op.saves or n.op.fused) for n in arrays.nodes.values())
     if len(roots) != 1 or roots[0].numel() != 1 or freed or any(n.watched for n in nodes):
         raise errors.ArgumentError(
             "draw_graph: color_by='grad' needs gradients, and there are none: call backward() first (and retain_grad() on the "
