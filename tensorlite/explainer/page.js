@@ -344,12 +344,15 @@ function code(s) {
   const rule = s[0] === 3 ? V[s[1]][6] : -1;  // the line whose rule is at work
   [...$("code").children].forEach((e, i) => e.className = i === rule && i !== line ? "src" : i === line || s[0] === 0 && V.some(v => v[6] === i && v[1] === "input") ? "on" + (s[0] >= 2 ? " bk" : "") : "");
 }
-const table3 = (a, most, long) => a && a[0].length && (!a[1] || a[1].length > most) ? long(a) : brief(a, a && a[1] && a[1].length > 1 ? 3 : 4);
+function cell(a, room, long) {  // in the table: the numbers where there is room for them
+  const few = a && a[1] && a[1].length > 1 && a[1].length <= 6, text = brief(a, few ? 3 : 4);
+  return a && a[0].length && (!a[1] || a[1].length > 1) && (!few || text.length > room) ? long(a) : text;
+}
 function table(s, st) {
-  const from = steps.find(q => q[0] === 2)[1];
+  const from = steps.find(q => q[0] === 2)[1], room = $("table").clientWidth < 420 ? 12 : 22;
   const body = V.map((v, i) => [v, i]).reverse().filter(([v, i]) => v[5] || i === from).map(([v, i]) =>
-    el("tr", s[0] === 3 && s[2] === i || s[0] === 4 && v[1] === "input" ? {class: "on"} : {}, el("td", {class: "mono"}, v[0]), el("td", {class: "mono v"}, st.seen.has(i) ? table3(A[v[4]], 3, a => shape(a[0])) : "–"),
-      el("td", {class: "mono g"}, table3(st.grads[i], 6, span)), el("td", {class: "mono"}, i === from ? T.seed : `${st.count[i] || 0}/${v[5]}`)));
+    el("tr", s[0] === 3 && s[2] === i || s[0] === 4 && v[1] === "input" ? {class: "on"} : {}, el("td", {class: "mono"}, v[0]), el("td", {class: "mono v"}, st.seen.has(i) ? cell(A[v[4]], room, a => shape(a[0])) : "–"),
+      el("td", {class: "mono g"}, cell(st.grads[i], room, span)), el("td", {class: "mono"}, i === from ? T.seed : `${st.count[i] || 0}/${v[5]}`)));
   $("table").replaceChildren(rows([T.node, T.value, T.grad, T.shares], body));
 }
 

@@ -36,7 +36,9 @@ def _page(e, limit):
     """(the HTML, how many folded modules can be opened in it)."""
 
     def read(name):
-        return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+        text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+        lines = [line.strip() for line in text.splitlines()]  # room for numbers
+        return "\n".join(line for line in lines if line and not line.startswith("// "))
 
     t = words.table(e.lang)
     strings, shared = {}, {}
