@@ -17,6 +17,7 @@ from tensorlite.nn import (
     functional,
     init,
     instancenorm,
+    lazy,
     loss,
     modules,
     normalization,
@@ -40,13 +41,24 @@ from tensorlite.nn.distance import *
 from tensorlite.nn.dropout import *
 from tensorlite.nn.flatten import *
 from tensorlite.nn.fold import *
+from tensorlite.nn.hooks import (
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from tensorlite.nn.instancenorm import *
+from tensorlite.nn.lazy import *
+from tensorlite.nn.lazy import LazyModuleMixin
 from tensorlite.nn.linear import Bilinear, Identity, Linear, NonDynamicallyQuantizableLinear
 from tensorlite.nn.loss import *
 from tensorlite.nn.module import Module
 from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
-from tensorlite.nn.parameter import Buffer, Parameter
+from tensorlite.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from tensorlite.nn.parameters import *
 from tensorlite.nn.pooling import *
 from tensorlite.nn.positional import *
@@ -68,6 +80,8 @@ __all__ = [
     "NonDynamicallyQuantizableLinear",
     "Parameter",
     "Sequential",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "functional",
     "init",
     "utils",
@@ -80,6 +94,7 @@ __all__ += dropout.__all__
 __all__ += flatten.__all__
 __all__ += fold.__all__
 __all__ += instancenorm.__all__
+__all__ += lazy.__all__
 __all__ += loss.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__

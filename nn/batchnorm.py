@@ -16,7 +16,7 @@ __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
 class Normalization(Module):
     """Weights, running statistics and text of the layers that normalise channels; `shapes`: what the input may be."""
 
-    shapes = ()
+    shapes, _version = (), 2
 
     def __init__(self, num_features, eps, momentum, affine, track_running_stats, device, dtype, bias):
         super().__init__()
@@ -31,6 +31,13 @@ class Normalization(Module):
         self.register_buffer("running_var", ones(num_features, **where) if kept else None)
         count = tensor(0, dtype=dtypes.int64, device=device) if kept else None
         self.register_buffer("num_batches_tracked", count)
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+        """States before version 2 have no num_batches_tracked: it stays as it is."""
+        key = prefix + "num_batches_tracked"
+        if (local_metadata.get("version") or 0) < 2 and self.num_batches_tracked is not None:
+            state_dict.setdefault(key, self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     @no_grad
     def reset_running_stats(self):

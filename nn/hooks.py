@@ -1,8 +1,146 @@
-"""Hooks of a module's backward pass: its inputs and outputs go through a function that shows their gradients on the way back."""
+"""Hooks of modules: of one (`Hooked`) and of all (`everywhere`), before and after the forward and the backward pass.
+
+For the backward pass the inputs and outputs of a call go through a function that shows their gradients on the way back.
+"""
+
+import warnings
 
 from tensorlite import errors
 from tensorlite.function import Function
-from tensorlite.tensor import Tensor
+from tensorlite.tensor import Handle, Tensor
+
+
+class _Everywhere:
+    """The hooks of all modules; they run before a module's own."""
+
+    def __init__(self):
+        self.before, self.forward, self.backward, self.registered = {}, {}, {}, {}
+
+    def see(self, module, store, name, value):
+        """`value`, about to be registered, or what a hook puts in its place."""
+        for kind, hook in list(self.registered.values()):
+            if store is getattr(module, kind):
+                answer = hook(module, name, value)
+                value = value if answer is None else answer
+        return value
+
+
+everywhere = _Everywhere()
+
+
+def register_module_forward_pre_hook(hook) -> Handle:
+    """Call `hook(module, args)` before the forward of every module; what it returns, if not None, replaces the arguments."""
+    return Handle.put(everywhere, "before", (hook, False, False))
+
+
+def register_module_forward_hook(hook, *, with_kwargs=False, always_call=False) -> Handle:
+    """Call `hook(module, args, output)` after the forward of every module; what it returns replaces the output.
+
+    with_kwargs: `hook(module, args, kwargs, output)`. always_call: after a call that failed too, with None.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> seen = []
+        >>> handle = tl.nn.modules.module.register_module_forward_hook(lambda m, args, out: seen.append(type(m).__name__))
+        >>> y = tl.nn.Sequential(tl.nn.ReLU())(tl.ones(1))
+        >>> handle.remove(); seen
+        ['ReLU', 'Sequential']
+    """
+    return Handle.put(everywhere, "forward", (hook, with_kwargs, always_call))
+
+
+def register_module_full_backward_pre_hook(hook) -> Handle:
+    """Call `hook(module, grad_output)` before the backward pass goes through any module; a tuple returned replaces it."""
+    return Handle.put(everywhere, "backward", (hook, True, False))
+
+
+def register_module_full_backward_hook(hook) -> Handle:
+    """Call `hook(module, grad_input, grad_output)` after the backward pass of any module; a tuple replaces grad_input."""
+    return Handle.put(everywhere, "backward", (hook, False, False))
+
+
+def register_module_parameter_registration_hook(hook) -> Handle:
+    """Call `hook(module, name, parameter)` when any module takes a parameter; what it returns takes its place."""
+    return Handle.put(everywhere, "registered", ("_parameters", hook))
+
+
+def register_module_buffer_registration_hook(hook) -> Handle:
+    """Call `hook(module, name, buffer)` when any module takes a buffer; what it returns takes its place."""
+    return Handle.put(everywhere, "registered", ("_buffers", hook))
+
+
+def register_module_module_registration_hook(hook) -> Handle:
+    """Call `hook(module, name, child)` when any module takes a sub-module; what it returns takes its place."""
+    return Handle.put(everywhere, "registered", ("_modules", hook))
+
+
+class Hooked:
+    """What Module knows of its hooks."""
+
+    _forward_pre_hooks = _forward_hooks = _backward_hooks = None
+
+    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False) -> Handle:
+        """Call `hook(module, args)` before forward; what it returns, if not None, replaces the arguments."""
+        return self._hook("_forward_pre_hooks", hook, prepend, with_kwargs)
+
+    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False) -> Handle:
+        """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
+        return self._hook("_forward_hooks", hook, prepend, with_kwargs, always_call)
+
+    def register_full_backward_hook(self, hook, prepend=False) -> Handle:
+        """Call `hook(module, grad_input, grad_output)`, tuples, when the gradients of the arguments (by position) are there;
+        a tuple that it returns replaces grad_input."""
+        return self._hook("_backward_hooks", hook, prepend, False)
+
+    def register_full_backward_pre_hook(self, hook, prepend=False) -> Handle:
+        """Call `hook(module, grad_output)`, a tuple, before the backward pass goes through the module; a tuple that it returns
+        replaces grad_output."""
+        return self._hook("_backward_hooks", hook, prepend, True)
+
+    def _call_watched(self, args, kwargs):
+        hooks = [*everywhere.backward.values(), *(self._backward_hooks or {}).values()]
+        watch = BackwardHooks(
+            self, [h for h, before, _ in hooks if before], [h for h, before, _ in hooks if not before]
+        )
+        out = self.forward(*watch.inputs(args), **kwargs)
+        if self._forward_hooks or everywhere.forward:
+            out = self._run_hooks(args, kwargs, out)
+        return watch.outputs(out)
+
+    def _hook(self, store, hook, prepend, *how):
+        object.__setattr__(self, store, self.__dict__.get(store) or {})
+        handle = Handle.put(self, store, (hook, *how, *(False,) * (2 - len(how))))
+        if prepend:
+            hooks = self.__dict__[store]
+            first = {handle.key: hooks.pop(handle.key)}
+            first.update(hooks)
+            hooks.clear()
+            hooks.update(first)
+        return handle
+
+    def _run_pre_hooks(self, args, kwargs):
+        for hook, with_kwargs, _ in [*everywhere.before.values(), *(self._forward_pre_hooks or {}).values()]:
+            answer = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if answer is not None and with_kwargs:
+                args, kwargs = answer
+            elif answer is not None:
+                args = answer if isinstance(answer, tuple) else (answer,)
+        return args, kwargs
+
+    def _run_hooks(self, args, kwargs, out):
+        for hook, with_kwargs, _ in [*everywhere.forward.values(), *(self._forward_hooks or {}).values()]:
+            answer = hook(self, args, kwargs, out) if with_kwargs else hook(self, args, out)
+            out = out if answer is None else answer
+        return out
+
+    def _run_always(self, args, kwargs):
+        """After a fault in the call: the hooks that are to be called always, with no result. Their own faults are warnings."""
+        for hook, with_kwargs, always in [*everywhere.forward.values(), *(self._forward_hooks or {}).values()]:
+            if always:
+                try:
+                    hook(self, args, kwargs, None) if with_kwargs else hook(self, args, None)
+                except Exception as e:
+                    warnings.warn(f"{type(self).__name__}: a hook after a failed call failed too: {e}", stacklevel=3)
 
 
 class _Seen(Function):

@@ -1,18 +1,18 @@
 """Module: the base of all layers and models. It keeps parameters, buffers and sub-modules, and knows its place when called."""
 
 import difflib
-import warnings
 from typing import Any
 
 from tensorlite import errors
 from tensorlite.backend import as_device, dtypes
 from tensorlite.modes import no_grad
-from tensorlite.nn.parameter import Buffer, Parameter
+from tensorlite.nn.hooks import Hooked, everywhere
+from tensorlite.nn.parameter import Buffer, Parameter, Uninitialized
 from tensorlite.nn.state import Stateful
-from tensorlite.tensor import Handle, Scope, Tensor, mode
+from tensorlite.tensor import Scope, Tensor, mode
 
 
-class Module(Stateful):
+class Module(Stateful, Hooked):
     """Subclass it, call `super().__init__()`, assign parameters and sub-modules in `__init__`, compute in `forward`.
 
     Example:
@@ -28,7 +28,6 @@ class Module(Stateful):
     """
 
     training = True
-    _forward_pre_hooks = _forward_hooks = _backward_hooks = None
     _changes = 0  # of which modules hold which, anywhere; paths found before the last one are looked up again
     _paths_at = 0
 
@@ -37,7 +36,7 @@ class Module(Stateful):
             object.__setattr__(self, name, {})
         object.__setattr__(self, "_transient", set())  # names of buffers that state_dict leaves out
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *input):
         """What the module computes; to be defined by the subclass."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
@@ -47,16 +46,16 @@ class Module(Stateful):
         name = parent._path_of(self) if parent is not None else ""
         now.scope, now.module = Scope(outer, name, type(self).__name__), self
         try:
-            if self._forward_pre_hooks:
+            if self._forward_pre_hooks or everywhere.before:
                 args, kwargs = self._run_pre_hooks(args, kwargs)
-            if self._backward_hooks:
+            if self._backward_hooks or everywhere.backward:
                 return self._call_watched(args, kwargs)
             out = self.forward(*args, **kwargs)
-            if self._forward_hooks:
+            if self._forward_hooks or everywhere.forward:
                 out = self._run_hooks(args, kwargs, out)
             return out
         except Exception:
-            if self._forward_hooks:
+            if self._forward_hooks or everywhere.forward:
                 self._run_always(args, kwargs)
             raise
         finally:
@@ -120,6 +119,8 @@ class Module(Stateful):
 
     def _put(self, name, value, store):
         """`value` under `name` in `store` and nowhere else; a name that was there keeps its place in the order."""
+        if everywhere.registered and value is not None:
+            value = everywhere.see(self, store, name, value)
         self._forget(name, store)
         store[name] = value
         if store is self._modules:
@@ -219,9 +220,9 @@ class Module(Stateful):
         """All buffers, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
-    def modules(self):
+    def modules(self, remove_duplicate=True):
         """This module and all below, each once."""
-        return (m for _, m in self.named_modules())
+        return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self):
         """(name, module) of the direct sub-modules."""
@@ -304,12 +305,14 @@ class Module(Stateful):
         with no_grad():
             for value in self.parameters():
                 grad = value.grad
-                value.data = change(value.detach())
+                value.data = change(value.data)
                 if grad is not None:
                     value.grad = change(grad)
             for module in self.modules():
                 for name, value in module._buffers.items():
-                    if value is not None:
+                    if isinstance(value, Uninitialized):
+                        value.data = change(value.data)
+                    elif value is not None:
                         if id(value) not in moved:
                             moved[id(value)] = value, change(value)
                         module._buffers[name] = moved[id(value)][1]
@@ -357,72 +360,6 @@ class Module(Stateful):
     def bfloat16(self) -> "Module":
         """Convert to bfloat16."""
         return self.to(dtypes.as_dtype("bfloat16"))
-
-    # ------------------------------------------------------------ hooks
-    def register_forward_pre_hook(self, hook, *, prepend=False, with_kwargs=False) -> Handle:
-        """Call `hook(module, args)` before forward; what it returns, if not None, replaces the arguments."""
-        return self._hook("_forward_pre_hooks", hook, prepend, with_kwargs)
-
-    def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False) -> Handle:
-        """Call `hook(module, args, output)` after forward; what it returns, if not None, replaces the output."""
-        return self._hook("_forward_hooks", hook, prepend, with_kwargs, always_call)
-
-    def register_full_backward_hook(self, hook, prepend=False) -> Handle:
-        """Call `hook(module, grad_input, grad_output)`, tuples, when the gradients of the arguments (by position) are there;
-        a tuple that it returns replaces grad_input."""
-        return self._hook("_backward_hooks", hook, prepend, False)
-
-    def register_full_backward_pre_hook(self, hook, prepend=False) -> Handle:
-        """Call `hook(module, grad_output)`, a tuple, before the backward pass goes through the module; a tuple that it returns
-        replaces grad_output."""
-        return self._hook("_backward_hooks", hook, prepend, True)
-
-    def _call_watched(self, args, kwargs):
-        from tensorlite.nn.hooks import BackwardHooks
-
-        hooks = list(self._backward_hooks.values())
-        watch = BackwardHooks(
-            self, [h for h, before, _ in hooks if before], [h for h, before, _ in hooks if not before]
-        )
-        out = self.forward(*watch.inputs(args), **kwargs)
-        if self._forward_hooks:
-            out = self._run_hooks(args, kwargs, out)
-        return watch.outputs(out)
-
-    def _hook(self, store, hook, prepend, *how):
-        object.__setattr__(self, store, self.__dict__.get(store) or {})
-        handle = Handle.put(self, store, (hook, *how, *(False,) * (2 - len(how))))
-        if prepend:
-            hooks = self.__dict__[store]
-            first = {handle.key: hooks.pop(handle.key)}
-            first.update(hooks)
-            hooks.clear()
-            hooks.update(first)
-        return handle
-
-    def _run_pre_hooks(self, args, kwargs):
-        for hook, with_kwargs, _ in list(self._forward_pre_hooks.values()):
-            answer = hook(self, args, kwargs) if with_kwargs else hook(self, args)
-            if answer is not None and with_kwargs:
-                args, kwargs = answer
-            elif answer is not None:
-                args = answer if isinstance(answer, tuple) else (answer,)
-        return args, kwargs
-
-    def _run_hooks(self, args, kwargs, out):
-        for hook, with_kwargs, _ in list(self._forward_hooks.values()):
-            answer = hook(self, args, kwargs, out) if with_kwargs else hook(self, args, out)
-            out = out if answer is None else answer
-        return out
-
-    def _run_always(self, args, kwargs):
-        """After a fault in the call: the hooks that are to be called always, with no result. Their own faults are warnings."""
-        for hook, with_kwargs, always in list(self._forward_hooks.values()):
-            if always:
-                try:
-                    hook(self, args, kwargs, None) if with_kwargs else hook(self, args, None)
-                except Exception as e:
-                    warnings.warn(f"{type(self).__name__}: a hook after a failed call failed too: {e}", stacklevel=3)
 
     # ------------------------------------------------------------ text
     def summary(self, *inputs, **kwargs):

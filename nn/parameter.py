@@ -1,8 +1,8 @@
-"""Parameter and Buffer: tensors that a Module takes note of when they are assigned to it."""
+"""Parameter and Buffer: tensors that a Module takes note of when they are assigned to it; and those of lazy layers."""
 
 from tensorlite import errors
-from tensorlite.creation import tensor
-from tensorlite.tensor import Tensor
+from tensorlite.creation import empty, tensor
+from tensorlite.tensor import Tensor, wrap
 
 
 class Parameter(Tensor):
@@ -31,3 +31,80 @@ class Buffer(Tensor):
         self = Parameter.__new__(cls, data, requires_grad=False)
         self.persistent = persistent
         return self
+
+
+class Uninitialized:
+    """What UninitializedParameter and UninitializedBuffer share: dtype and device are known, the shape is not yet."""
+
+    cls_to_become = None
+
+    def _refuse(self):
+        raise errors.TensorliteError(
+            f"{type(self).__name__}: this tensor of a lazy layer has no shape and no values yet; "
+            "call the model once with an input like the later ones"
+        )
+
+    array = property(_refuse, lambda self, value: Tensor.array.__set__(self, value))
+    dtype = property(lambda self: self.data.dtype)
+
+    @property
+    def data(self) -> Tensor:
+        """An empty tensor of the dtype and on the device that the values will have; assigning one changes these."""
+        return wrap(Tensor.array.__get__(self), self.device)
+
+    @data.setter
+    def data(self, value):
+        self.array, self.device = value.array, value.device
+        if self.node is not None:
+            self.node.dtype, self.node.device = value.array.dtype, value.device
+
+    def materialize(self, shape, device=None, dtype=None) -> None:
+        """Become a parameter (or buffer) of this shape, with values that are still to be set."""
+        like = self.data
+        self.__class__ = self.cls_to_become
+        self.data = empty(*shape, device=device or like.device, dtype=dtype or like.dtype)
+
+    def __deepcopy__(self, memo):
+        memo[id(self)] = copied = _uninitialized(type(self), self.requires_grad, self.device, self.dtype, self.__dict__)
+        return copied
+
+    def __reduce_ex__(self, protocol):
+        return _uninitialized, (type(self), self.requires_grad, str(self.device), self.dtype, self.__dict__)
+
+    def __repr__(self):
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(Uninitialized, Parameter):
+    """A Parameter whose shape is found out at the first forward of its lazy layer; everything else it refuses.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> p = tl.nn.UninitializedParameter()
+        >>> p.materialize((2, 3)); p.shape, type(p).__name__
+        ((2, 3), 'Parameter')
+    """
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad=True, device=None, dtype=None):
+        self = Parameter(empty(0, device=device, dtype=dtype), requires_grad)
+        self.__class__ = cls
+        return self
+
+
+class UninitializedBuffer(Uninitialized, Buffer):
+    """A buffer whose shape is found out at the first forward of its lazy layer."""
+
+    cls_to_become = Buffer
+
+    def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True):
+        self = Buffer(empty(0, device=device, dtype=dtype), persistent).requires_grad_(requires_grad)
+        self.__class__ = cls
+        return self
+
+
+def _uninitialized(cls, requires_grad, device, dtype, attributes):
+    made = cls(requires_grad, device, dtype)
+    made.__dict__.update(attributes)
+    return made

@@ -28,11 +28,19 @@ class Stateful:
         raise NotImplementedError(f"{type(self).__name__} defines no set_extra_state")
 
     def state_dict(self, *args, destination=None, prefix="", keep_vars=False) -> dict:
-        """path -> tensor (detached, sharing memory) for all parameters and persistent buffers, with PyTorch's keys."""
+        """path -> tensor (detached, sharing memory) for all parameters and persistent buffers, with PyTorch's keys.
+
+        Its `_metadata` holds {"version": `_version` of the class} for each module, for `_load_from_state_dict` to see.
+        """
         given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
         destination = given.get("destination", destination)
         prefix, keep_vars = given.get("prefix", prefix), given.get("keep_vars", keep_vars)
-        destination = {} if destination is None else destination
+        if destination is None:
+            destination = collections.OrderedDict()
+            destination._metadata = collections.OrderedDict()
+        local = {"version": self._version}
+        if hasattr(destination, "_metadata"):
+            destination._metadata[prefix[:-1]] = local
         for hook in list((self._state_pre_hooks or {}).values()):
             hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
@@ -40,7 +48,7 @@ class Stateful:
             if module is not None:
                 module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in list((self._state_hooks or {}).values()):
-            answer = hook(self, destination, prefix, {"version": self._version})
+            answer = hook(self, destination, prefix, local)
             destination = destination if answer is None else answer
         return destination
 

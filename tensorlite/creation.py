@@ -340,22 +340,22 @@ def _triangle(op, below):
 tril_indices, triu_indices = _triangle("tril_indices", True), _triangle("triu_indices", False)
 
 
-def one_hot(input, num_classes=-1) -> Tensor:
+def one_hot(tensor, num_classes=-1) -> Tensor:
     """(...) class numbers -> (..., num_classes) zeros with a one at the class; int64. -1: one more than the largest class.
 
     Raises:
         DTypeError: class numbers that are not integers. IndexRangeError: a class outside 0..num_classes-1.
         ArgumentError: num_classes cannot be worked out from an empty tensor.
     """
-    if not isinstance(input, Tensor) or input.dtype.category != 1:
-        raise errors.DTypeError(f"one_hot: class numbers must be an integer tensor, got {errors.describe(input)}")
+    if not isinstance(tensor, Tensor) or tensor.dtype.category != 1:
+        raise errors.DTypeError(f"one_hot: class numbers must be an integer tensor, got {errors.describe(tensor)}")
     if num_classes < -1:
         raise errors.ArgumentError(f"one_hot: num_classes must be -1 or the number of classes, got {num_classes}")
-    if not input.array.size and num_classes < 1:
+    if not tensor.array.size and num_classes < 1:
         raise errors.ArgumentError("one_hot: an empty tensor does not tell the number of classes; give num_classes")
-    n = int(input.array.max()) + 1 if num_classes == -1 else num_classes
-    input.device.backend.check_range(input.array, n, "one_hot: class")
-    return (input.unsqueeze(-1) == arange(n, device=input.device)).long()
+    n = int(tensor.array.max()) + 1 if num_classes == -1 else num_classes
+    tensor.device.backend.check_range(tensor.array, n, "one_hot: class")
+    return (tensor.unsqueeze(-1) == arange(n, device=tensor.device)).long()
 
 
 # ---------------------------------------------------------------- as methods and constructors

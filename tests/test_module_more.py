@@ -1,0 +1,152 @@
+"""nn.Module's rarer machinery as PyTorch's: hooks of all modules, metadata of states, versions, duplicates."""
+
+import collections
+
+import pytest
+
+import tensorlite as tl
+from tensorlite import nn
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+LIBRARIES = [
+    pytest.param(tl, id="tensorlite"),
+    pytest.param(torch, id="PyTorch", marks=pytest.mark.skipif(torch is None, reason="PyTorch")),
+]
+both = pytest.mark.parametrize("lib", LIBRARIES)  # the same expectations are put to PyTorch itself
+
+
+def net(lib):
+    return lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.Sequential(lib.nn.ReLU()))
+
+
+@both
+def test_hooks_of_all_modules_in_their_order(lib):
+    of_all, seen, model = lib.nn.modules.module, [], net(lib)
+
+    def note(what, answer=None):
+        return lambda module, *args: seen.append((what, type(module).__name__)) or answer
+
+    handles = [
+        of_all.register_module_forward_pre_hook(note("before")),
+        of_all.register_module_forward_hook(note("after")),
+        of_all.register_module_full_backward_pre_hook(note("backward before")),
+        of_all.register_module_full_backward_hook(note("backward after")),
+        model[0].register_forward_pre_hook(note("own before")),
+        model[0].register_forward_hook(note("own after")),
+        model[0].register_full_backward_pre_hook(note("own backward before")),
+        model[0].register_full_backward_hook(note("own backward after")),
+    ]
+    x = lib.ones(2, 3).requires_grad_()
+    model(x).sum().backward()
+    forward = [("before", "Sequential"), ("before", "Linear"), ("own before", "Linear"), ("after", "Linear"),
+               ("own after", "Linear"), ("before", "Sequential"), ("before", "ReLU"), ("after", "ReLU"),
+               ("after", "Sequential"), ("after", "Sequential")]  # fmt: skip
+    assert seen[: len(forward)] == forward
+    linear = [what for what, kind in seen[len(forward) :] if kind == "Linear"]
+    assert linear == ["backward before", "own backward before", "backward after", "own backward after"]
+    assert {what for what, kind in seen if kind == "ReLU"} == {"before", "after", "backward before", "backward after"}
+    for handle in handles:
+        handle.remove()
+    seen.clear()
+    model(x).sum().backward()
+    assert not seen
+
+
+@both
+def test_hooks_of_all_modules_change_what_passes(lib):
+    of_all, model = lib.nn.modules.module, lib.nn.Identity()
+    with of_all.register_module_forward_pre_hook(lambda m, args: (args[0] + 1,)):
+        assert model(lib.zeros(1)).tolist() == [1.0]
+    with of_all.register_module_forward_hook(lambda m, args, kw, out: out * 2 + len(kw), with_kwargs=True):
+        assert model(lib.ones(1)).tolist() == [2.0] and model(input=lib.ones(1)).tolist() == [3.0]
+    x = lib.ones(1).requires_grad_()
+    with of_all.register_module_full_backward_hook(lambda m, gin, gout: (gin[0] * 5,)):
+        model(x).sum().backward()
+    assert x.grad.tolist() == [5.0]
+    failed = []
+
+    class Bad(lib.nn.Module):
+        def forward(self, x):
+            raise KeyError("no")
+
+    with (
+        of_all.register_module_forward_hook(lambda m, args, out: failed.append(out), always_call=True),
+        pytest.raises(KeyError),
+    ):
+        Bad()(x)
+    assert failed == [None]
+
+
+@both
+def test_registration_hooks(lib):
+    of_all, seen = lib.nn.modules.module, []
+    note = lambda module, name, value: seen.append((name, type(value).__name__))  # noqa: E731
+    with (
+        of_all.register_module_parameter_registration_hook(note),
+        of_all.register_module_buffer_registration_hook(note),
+    ):
+        lib.nn.BatchNorm1d(2)
+    names = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    assert [name for name, _ in seen] == names and seen[0][1] == "Parameter"
+    with of_all.register_module_module_registration_hook(lambda m, n, child: lib.nn.Tanh() if n == "act" else None):
+        model = lib.nn.Sequential(collections.OrderedDict(fc=lib.nn.Linear(1, 1), act=lib.nn.ReLU()))
+        model.other = lib.nn.ReLU()
+        model.act = lib.nn.ReLU()
+    assert [type(m).__name__ for m in model.children()] == ["Linear", "Tanh", "ReLU"]
+
+
+@both
+def test_states_know_their_versions(lib):
+    class Old(lib.nn.Linear):
+        _version = 3
+
+        def _load_from_state_dict(self, state, prefix, local, strict, missing, unexpected, faults):
+            if local.get("version", 0) < 3 and prefix + "w" in state:
+                state[prefix + "weight"] = state.pop(prefix + "w")
+            super()._load_from_state_dict(state, prefix, local, strict, missing, unexpected, faults)
+
+    model = lib.nn.Sequential(Old(2, 2, bias=False), lib.nn.BatchNorm1d(2))
+    state = model.state_dict()
+    assert isinstance(state, collections.OrderedDict)
+    assert dict(state._metadata) == {"": {"version": 1}, "0": {"version": 3}, "1": {"version": 2}}
+    old = collections.OrderedDict((k.replace("0.weight", "0.w"), v * 0 + 5) for k, v in state.items())
+    old._metadata = {"0": {"version": 2}, "1": {"version": 2}}
+    assert not model.load_state_dict(old).unexpected_keys and model[0].weight[0, 0].item() == 5
+    with pytest.raises(Exception, match=r"0\.weight"):
+        state = model.state_dict()
+        state["0.w"] = state.pop("0.weight")
+        model.load_state_dict(state)  # of version 3: not put right
+
+
+@both
+def test_state_dict_into_a_given_dict(lib):
+    mine = {"kept": 1}
+    assert lib.nn.Linear(1, 1).state_dict(destination=mine, prefix="fc.") is mine
+    assert list(mine) == ["kept", "fc.weight", "fc.bias"]
+    assert lib.nn.Linear(1, 1).state_dict(keep_vars=True)["weight"].requires_grad
+
+
+@both
+def test_modules_with_and_without_duplicates(lib):
+    shared = lib.nn.ReLU()
+    model = lib.nn.Sequential(shared, lib.nn.Linear(1, 1), shared)
+    assert len(list(model.modules())) == 3 and len(list(model.named_modules(remove_duplicate=False))) == 4
+    assert [n for n, _ in model.named_modules(prefix="m")] == ["m", "m.0", "m.1"]
+
+
+@both
+def test_old_batch_norms_without_a_counter(lib):
+    layer, one = lib.nn.BatchNorm1d(2), lib.ones(2)
+    layer.num_batches_tracked += 3
+    state = {k: one for k in ("weight", "bias", "running_mean", "running_var")}
+    layer.load_state_dict(state)
+    assert layer.num_batches_tracked == 3 and len(state) == 4
+
+
+def test_all_modules_without_duplicates_removed():
+    shared = nn.ReLU()
+    assert len(list(nn.Sequential(shared, shared).modules(remove_duplicate=False))) == 3
