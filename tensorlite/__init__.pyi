@@ -18,6 +18,7 @@ from tensorlite import data as data
 from tensorlite import elementwise as elementwise
 from tensorlite import errors as errors
 from tensorlite import func as func
+from tensorlite import function as function
 from tensorlite import graph as graph
 from tensorlite import hooks as hooks
 from tensorlite import inplace as inplace
