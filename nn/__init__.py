@@ -8,6 +8,7 @@ if not __name__.startswith("tensorlite."):
 
 from tensorlite.nn import (
     activation,
+    adaptive,
     batchnorm,
     conv,
     distance,
@@ -33,6 +34,7 @@ from tensorlite.nn import (
     utils,
 )
 from tensorlite.nn.activation import *
+from tensorlite.nn.adaptive import *
 from tensorlite.nn.attention import MultiheadAttention
 from tensorlite.nn.batchnorm import *
 from tensorlite.nn.container import ModuleDict, ModuleList, Sequential
@@ -87,6 +89,7 @@ __all__ = [
     "utils",
 ]
 __all__ += activation.__all__
+__all__ += adaptive.__all__
 __all__ += batchnorm.__all__
 __all__ += conv.__all__
 __all__ += distance.__all__

@@ -10,7 +10,7 @@ from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.conv import AXES, whole
 from tensorlite.tensor import Tensor, path
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"]
 
 
 class Normalization(Module):
@@ -124,3 +124,45 @@ class BatchNorm3d(_BatchNorm):
     """Batch norm of volumes (N, C, D, H, W). See BatchNorm2d."""
 
     shapes = ("N, C, " + AXES[3],)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """BatchNorm over the examples of all processes of `process_group` (N, C, ...). With one process it is BatchNorm.
+
+    Raises:
+        ArgumentError: a process_group: there is no training by several processes yet.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.nn.SyncBatchNorm.convert_sync_batchnorm(tl.nn.BatchNorm1d(3))
+        SyncBatchNorm(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+    """
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, process_group=None,
+                 device=None, dtype=None, *, bias=True):  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        if process_group is not None:
+            raise errors.ArgumentError("SyncBatchNorm: process_group: there is no training by several processes yet")
+        self.process_group = process_group
+
+    def _check(self, input, channels=None):
+        if not isinstance(input, Tensor) or input.ndim < 2:
+            text = f"input must have at least 2 dimensions (N, C, ...), got {errors.describe(input)}"
+            raise errors.ShapeError(errors.compose("SyncBatchNorm", text, "", path()))
+        if input.shape[1] != self.num_features:
+            text = f"input has {input.shape[1]} channels, num_features={self.num_features} are expected"
+            raise errors.ShapeError(errors.compose("SyncBatchNorm", text, f"input {errors.describe(input)}", path()))
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module, process_group=None):
+        """`module` with a SyncBatchNorm of the same weights and statistics in the place of every BatchNorm."""
+        made = module
+        if isinstance(module, _BatchNorm) and not isinstance(module, cls):
+            made = cls(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,
+                       process_group, bias=module.bias is not None)  # fmt: skip
+            for store in ("_parameters", "_buffers"):
+                getattr(made, store).update(getattr(module, store))
+            made.train(module.training)
+        for name, child in module.named_children():
+            made.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return made

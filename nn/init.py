@@ -84,7 +84,8 @@ def xavier_normal_(tensor, gain=1.0, generator=None):
 def _he(tensor, a, mode, nonlinearity):
     if mode not in ("fan_in", "fan_out"):
         raise errors.ArgumentError(f"kaiming: mode must be 'fan_in' or 'fan_out', not {mode!r}")
-    return calculate_gain(nonlinearity, a) / math.sqrt(_calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"])
+    fan = _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0  # 0: there is nothing to fill
 
 
 def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):

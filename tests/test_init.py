@@ -78,3 +78,12 @@ def test_refusals_and_old_names():
             call()
     with pytest.warns(FutureWarning, match="kaiming_uniform_"):
         nn.init.kaiming_uniform(tl.empty(3, 3))
+
+
+@pytest.mark.parametrize(
+    "name", ["kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "orthogonal_", "trunc_normal_"]
+)
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3)])
+def test_nothing_to_fill(name, shape):
+    assert getattr(nn.init, name)(tl.empty(shape)).shape == shape
+    assert nn.Linear(*reversed(shape)).weight.shape == shape
