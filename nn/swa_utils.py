@@ -75,7 +75,7 @@ def get_ema_avg_fn(decay=0.999):
 
 
 def get_swa_avg_fn():
-    """For AveragedModel(avg_fn=...): the mean of all models so far."""
+    """For AveragedModel(avg_fn=...): the mean of all models so far, a + (p - a) / (n + 1) after n (Izmailov et al. 2018)."""
 
     @no_grad()
     def swa_update(averaged_param, current_param, num_averaged):
@@ -163,6 +163,8 @@ def update_bn(loader, model, device=None) -> None:
 
 class SWALR(LRScheduler):
     """From the rates there are to swa_lr (one, or one for each group) in anneal_epochs steps, and constant after that.
+
+        lr_t = a swa_lr + (1 - a) lr_0,  a = (1 - cos(pi s)) / 2 ("cos") or s ("linear"),  s = min(1, t / anneal_epochs)
 
     anneal_strategy: "cos" or "linear". Raises ArgumentError for others, or anneal_epochs below 0.
     """

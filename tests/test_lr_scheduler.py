@@ -1,5 +1,6 @@
 """Learning-rate schedules: PyTorch's rates (and momenta), going on from a saved state bit for bit, warnings, refusals."""
 
+import copy
 import math
 import warnings
 
@@ -128,6 +129,35 @@ def test_going_on_from_a_saved_state_is_bitwise_the_same(tmp_path, name):
     opt.load_state_dict(saved["opt"])
     schedule.load_state_dict(saved["schedule"])
     assert np.array_equal(advance(opt, schedule, 20), expected)
+
+
+def keys(state, prefix=""):
+    inner = state.get("_schedulers", ())
+    return {prefix + k for k in state} | {k for i, s in enumerate(inner) for k in keys(s, f"{prefix}{i}.")}
+
+
+@pytest.mark.parametrize("name", [*SCHEDULES, "swa"])
+def test_states_cross_to_pytorch_and_back(name):
+    torch = pytest.importorskip("torch")
+    make = {**SCHEDULES, "swa": lambda lib, opt: lib.optim.swa_utils.SWALR(opt, [0.02, 0.03], anneal_epochs=40)}[name]
+
+    def run(lib, steps, saved=None):
+        opt = optimizer(lib, momentum=0.5)
+        schedule = make(lib, opt)
+        if saved is not None:
+            opt.load_state_dict(saved[0])
+            schedule.load_state_dict(saved[1])
+        rates = advance(opt, schedule, steps)
+        return rates, copy.deepcopy((opt.state_dict(), schedule.state_dict()))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (_, ours), (_, theirs) = run(tl, 25), run(torch, 25)
+        assert keys(ours[1]) == keys(theirs[1])
+        assert [set(g) for g in ours[0]["param_groups"]] == [set(g) for g in theirs[0]["param_groups"]]
+        expected, _ = run(torch, 20, theirs)
+        for lib, saved in ((tl, theirs), (torch, ours), (tl, ours)):
+            np.testing.assert_allclose(run(lib, 20, saved)[0], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

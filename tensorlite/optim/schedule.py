@@ -35,6 +35,7 @@ class LRScheduler:
         self.optimizer, self.last_epoch, self._step_count = optimizer, last_epoch, 0
         self.base_lrs = [number(g["initial_lr"]) for g in optimizer.param_groups]
         self._initial_step()
+        self._get_lr_called_within_step = False  # PyTorch's states have it
 
     def _needs(self, optimizer):
         if not isinstance(optimizer, Optimizer):

@@ -56,7 +56,7 @@ class SequentialLR(_Several):
         self.last_epoch, self.optimizer = last_epoch + 1, optimizer
         for group in optimizer.param_groups:
             set_rate(group, group["initial_lr"])
-        _undo(self)
+        self.recursive_undo()
         first = schedulers[bisect_right(milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
@@ -72,14 +72,14 @@ class SequentialLR(_Several):
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
 
-
-def _undo(scheduler):
-    """Take back the step with which a schedule was made."""
-    if hasattr(scheduler, "_schedulers"):
-        for part in scheduler._schedulers:
-            _undo(part)
-    else:
-        scheduler.last_epoch -= 1
+    def recursive_undo(self, sched=None) -> None:
+        """Take back the step with which each schedule (or `sched`, and those inside of it) was made."""
+        sched = self if sched is None else sched
+        if hasattr(sched, "_schedulers"):
+            for part in sched._schedulers:
+                self.recursive_undo(part)
+        elif hasattr(sched, "last_epoch"):
+            sched.last_epoch -= 1
 
 
 class ChainedScheduler(_Several):
@@ -119,11 +119,12 @@ class ReduceLROnPlateau(LRScheduler):
         self.optimizer, self.factor, self.patience, self.cooldown, self.eps = optimizer, factor, patience, cooldown, eps
         self.default_min_lr, self.min_lrs = min_lr, self._per_group("min_lr", min_lr, optimizer)
         self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode
+        self.mode_worse = float("inf") if mode == "min" else -float("inf")
         self.last_epoch, self._last_lr = 0, self._rates()
         self._reset()
 
     def _reset(self):
-        self.best = float("inf") if self.mode == "min" else -float("inf")
+        self.best = self.mode_worse
         self.cooldown_counter = self.num_bad_epochs = 0
 
     def step(self, metrics, epoch=None):

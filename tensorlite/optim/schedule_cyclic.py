@@ -10,19 +10,20 @@ class _Cyclic(LRScheduler):
     """What both share: the momentum (or beta1) of each group."""
 
     def _begin_momentum(self, optimizer, base, top, fresh):
-        """Check, and begin with the highest momentum."""
+        """Check, and begin with the highest momentum; returns the lowest and the highest of each group."""
         if not ({"momentum", "betas"} & set(optimizer.defaults)):
             raise errors.ArgumentError(
                 f"{type(self).__name__}: the optimizer {type(optimizer).__name__} has neither momentum nor betas to cycle; "
                 "pass cycle_momentum=False"
             )
         self.use_beta1 = "betas" in optimizer.defaults
-        self.base_momentums = self._per_group("base_momentum", base, optimizer)
-        self.max_momentums = self._per_group("max_momentum", top, optimizer)
+        lowest = self._per_group("base_momentum", base, optimizer)
+        highest = self._per_group("max_momentum", top, optimizer)
         if fresh:
-            for group, low, high in zip(optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True):
+            for group, low, high in zip(optimizer.param_groups, lowest, highest, strict=True):
                 self._set_momentum(group, high)
                 group["max_momentum"], group["base_momentum"] = high, low
+        return lowest, highest
 
     def _set_momentum(self, group, value):
         if self.use_beta1:
@@ -53,18 +54,20 @@ class CyclicLR(_Cyclic):
                 set_rate(group, lr)
         up, down = float(step_size_up), float(step_size_up if step_size_down is None else step_size_down)
         self.total_size, self.step_ratio = up + down, up / (up + down)
-        self.mode, self.gamma, self.custom = mode, gamma, scale_fn
+        self.mode, self.gamma, self._scale_fn_custom = mode, gamma, scale_fn
         self.scale_mode = scale_mode if scale_fn is not None else "iterations" if mode == "exp_range" else "cycle"
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
-            self._begin_momentum(optimizer, base_momentum, max_momentum, last_epoch == -1)
+            self.base_momentums, self.max_momentums = self._begin_momentum(
+                optimizer, base_momentum, max_momentum, last_epoch == -1
+            )
         super().__init__(optimizer, last_epoch)
         self.base_lrs = base_lrs
 
     def scale_fn(self, x) -> float:
         """How high the cycle x (or the step x) goes."""
-        if self.custom is not None:
-            return self.custom(x)
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
         return (
             {"triangular": 1.0, "triangular2": 1 / 2.0 ** (x - 1)}[self.mode]
             if self.mode != "exp_range"
@@ -84,19 +87,22 @@ class CyclicLR(_Cyclic):
         return [straight(low, high, height) for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
 
     def state_dict(self):
-        return {**super().state_dict(), "custom": saved_function(self.custom)}
+        return {**super().state_dict(), "_scale_fn_custom": saved_function(self._scale_fn_custom)}
 
     def load_state_dict(self, state_dict):
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != "custom"})
-        if state_dict["custom"] is not None:
-            self.custom.__dict__.update(state_dict["custom"])
+        saved = state_dict.get("_scale_fn_custom")
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "_scale_fn_custom"})
+        if saved is not None:
+            self._scale_fn_custom.__dict__.update(saved)
 
 
 class OneCycleLR(_Cyclic):
     """Up from max_lr / div_factor to max_lr over pct_start of the steps, then down to that over final_div_factor.
 
-    three_phase: down to the first rate in as many steps as up, then on to the last. The momentum goes the other way.
-    anneal_strategy: "cos" or "linear".
+        lr = end + (start - end) / 2 (1 + cos(pi s)) ("cos"), or start + (end - start) s ("linear"), s from 0 to 1 in each phase
+
+    three_phase: down to the first rate in as many steps as up, then on to the last. The momentum (or beta1) goes the other
+    way, from max_momentum to base_momentum and back. (Smith and Topin 2018)
 
     Raises:
         ArgumentError: impossible options; more steps than total_steps.
@@ -122,18 +128,17 @@ class OneCycleLR(_Cyclic):
             raise errors.ArgumentError(
                 f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', not {anneal_strategy!r}"
             )
-        self.total_steps, self.anneal_strategy = math.prod(given.values()), anneal_strategy
-        first = float(pct_start * self.total_steps) - 1
-        up, down, last = ("initial_lr", "max_lr"), ("max_lr", "initial_lr"), self.total_steps - 1
-        against = {up: ("max_momentum", "base_momentum")}
+        self.total_steps, self._anneal_func_type = math.prod(given.values()), anneal_strategy
+        first, last = float(pct_start * self.total_steps) - 1, self.total_steps - 1
+        self._schedule_phases = [_phase(first, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
         if three_phase:
             second = float(2 * pct_start * self.total_steps) - 2
-            phases = [(first, up), (second, down), (last, ("initial_lr", "min_lr"))]
-            against[down] = ("base_momentum", "max_momentum")
+            self._schedule_phases += [
+                _phase(second, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                _phase(last, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
+            ]
         else:
-            phases = [(first, up), (last, ("max_lr", "min_lr"))]
-            against[("max_lr", "min_lr")] = ("base_momentum", "max_momentum")
-        self.phases = [(end, rates, against.get(rates, ("max_momentum", "max_momentum"))) for end, rates in phases]
+            self._schedule_phases += [_phase(last, "max_lr", "min_lr", "base_momentum", "max_momentum")]
         max_lrs = self._per_group("max_lr", max_lr, optimizer)
         if last_epoch == -1:
             for group, top in zip(optimizer.param_groups, max_lrs, strict=True):
@@ -148,13 +153,20 @@ class OneCycleLR(_Cyclic):
         t, start = self.last_epoch, 0.0
         if t > self.total_steps:
             raise errors.ArgumentError(f"OneCycleLR: step {t} was asked for, but total_steps is {self.total_steps}")
-        for end, rates, momentums in self.phases:  # noqa: B007
-            if t <= end or end == self.phases[-1][0]:
+        for phase in self._schedule_phases:
+            end = phase["end_step"]
+            if t <= end or phase is self._schedule_phases[-1]:
                 break
             start = end
-        anneal = half_cosine if self.anneal_strategy == "cos" else straight
-        share = (t - start) / (end - start)
+        anneal = half_cosine if self._anneal_func_type == "cos" else straight
+        share, groups = (t - start) / (end - start), self.optimizer.param_groups
         if self.cycle_momentum:
-            for group in self.optimizer.param_groups:
-                self._set_momentum(group, anneal(group[momentums[0]], group[momentums[1]], share))
-        return [anneal(group[rates[0]], group[rates[1]], share) for group in self.optimizer.param_groups]
+            for group in groups:
+                self._set_momentum(group, anneal(group[phase["start_momentum"]], group[phase["end_momentum"]], share))
+        return [anneal(group[phase["start_lr"]], group[phase["end_lr"]], share) for group in groups]
+
+
+def _phase(end, start_lr, end_lr, start_momentum, end_momentum):
+    """The last step of a phase, and which values of the group it goes from and to."""
+    return {"end_step": end, "start_lr": start_lr, "end_lr": end_lr, "start_momentum": start_momentum,
+            "end_momentum": end_momentum}  # fmt: skip

@@ -81,7 +81,7 @@ class MultiStepLR(_Factor):
 
 
 class ConstantLR(LRScheduler):
-    """lr factor for the first total_iters steps, lr after that."""
+    """lr_t = factor lr while t < total_iters, then lr. Raises ArgumentError: a factor outside of 0..1."""
 
     def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
         if not 0 <= factor <= 1:
@@ -99,7 +99,11 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """lr times a factor that goes straight from start_factor to end_factor in total_iters steps, and stays."""
+    """lr_t = lr (start_factor + (end_factor - start_factor) min(t, total_iters) / total_iters): a straight line, then level.
+
+    Raises:
+        ArgumentError: a start_factor outside of (0, 1], an end_factor outside of [0, 1].
+    """
 
     def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
         if not 0 < start_factor <= 1:
