@@ -1,7 +1,7 @@
 """Helpers around parameters and modules, as in torch.nn.utils: gradient clipping, parameters as a vector, weights computed from
-others (`parametrize`, `parametrizations`), batch norm folded in (`fusion`), sequences of different lengths (`rnn`)."""
+others (`parametrize`, `parametrizations`, `prune`), batch norm folded in (`fusion`), sequences of different lengths (`rnn`)."""
 
-from tensorlite.nn.utils import fusion, parametrizations, parametrize, rnn, stateless
+from tensorlite.nn.utils import fusion, parametrizations, parametrize, prune, rnn, stateless
 from tensorlite.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from tensorlite.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from tensorlite.nn.utils.fusion import (
@@ -26,6 +26,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
