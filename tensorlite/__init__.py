@@ -137,6 +137,7 @@ from tensorlite import nn, optim  # isort: skip
 from tensorlite.nn import swa_utils as _swa_utils  # isort: skip
 from tensorlite.nn.functional import (  # isort: skip  (PyTorch has these here too)
     celu,
+    celu_,
     cosine_similarity,
     group_norm,
     hardshrink,
@@ -145,10 +146,14 @@ from tensorlite.nn.functional import (  # isort: skip  (PyTorch has these here t
     prelu,
     rms_norm,
     rrelu,
+    rrelu_,
     selu,
+    selu_,
     threshold,
+    threshold_,
 )
 
+globals().update(_methods.in_place_functions())
 _methods.speak(globals())  # a list in the place of a tensor is refused in words
 __version__ = "0.1.0"
 float, double, half = float32, float64, float16

@@ -35,6 +35,7 @@ from tensorlite import optim as optim
 from tensorlite import profiler as profiler
 from tensorlite import random as random
 from tensorlite import serialization as serialization
+from tensorlite import tree as tree
 from tensorlite import utils as utils
 from tensorlite import version as version
 from tensorlite import viz as viz
@@ -96,6 +97,9 @@ from tensorlite.func.vmap import vmap as vmap
 from tensorlite.gradcheck import gradcheck as gradcheck
 from tensorlite.gradcheck import gradgradcheck as gradgradcheck
 from tensorlite.graph.picture import draw_graph as draw_graph
+from tensorlite.inplace import fill_ as fill_
+from tensorlite.inplace import zero_ as zero_
+from tensorlite.interop import _detach_ as _detach_
 from tensorlite.modes import enable_grad as enable_grad
 from tensorlite.modes import inference_mode as inference_mode
 from tensorlite.modes import is_grad_enabled as is_grad_enabled
@@ -364,36 +368,64 @@ from tensorlite.tensor import Size as Size
 __version__: builtins.str
 def abs(input) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
+def abs_(input) -> Any:
+    """abs in place: the same memory, seen by all views; returns self."""
 def absolute(input) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
 def acos(input) -> Tensor:
     """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
+def acos_(input) -> Any:
+    """acos in place: the same memory, seen by all views; returns self."""
 def acosh(input) -> Tensor:
     """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
+def acosh_(input) -> Any:
+    """acosh in place: the same memory, seen by all views; returns self."""
+def addmv_(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
+    """addmv in place: the same memory, seen by all views; returns self."""
 def arccos(input) -> Tensor:
     """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
+def arccos_(input) -> Any:
+    """arccos in place: the same memory, seen by all views; returns self."""
 def arccosh(input) -> Tensor:
     """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
+def arccosh_(input) -> Any:
+    """arccosh in place: the same memory, seen by all views; returns self."""
 def arcsin(input) -> Tensor:
     """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
+def arcsin_(input) -> Any:
+    """arcsin in place: the same memory, seen by all views; returns self."""
 def arcsinh(input) -> Tensor:
     """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
+def arcsinh_(input) -> Any:
+    """arcsinh in place: the same memory, seen by all views; returns self."""
 def arctan(input) -> Tensor:
     """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
 def arctan2(input, other) -> Tensor:
     """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
+def arctan_(input) -> Any:
+    """arctan in place: the same memory, seen by all views; returns self."""
 def arctanh(input) -> Tensor:
     """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
+def arctanh_(input) -> Any:
+    """arctanh in place: the same memory, seen by all views; returns self."""
 def asin(input) -> Tensor:
     """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
+def asin_(input) -> Any:
+    """asin in place: the same memory, seen by all views; returns self."""
 def asinh(input) -> Tensor:
     """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
+def asinh_(input) -> Any:
+    """asinh in place: the same memory, seen by all views; returns self."""
 def atan(input) -> Tensor:
     """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
 def atan2(input, other) -> Tensor:
     """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
+def atan_(input) -> Any:
+    """atan in place: the same memory, seen by all views; returns self."""
 def atanh(input) -> Tensor:
     """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
+def atanh_(input) -> Any:
+    """atanh in place: the same memory, seen by all views; returns self."""
 bfloat16: _dtype
 def bitwise_and(input, other) -> Tensor:
     """x & y, elementwise with broadcasting."""
@@ -412,8 +444,20 @@ broadcast_to = _broadcast_to
 cdouble: _dtype
 def ceil(input) -> Tensor:
     """ceil x, elementwise. Slope d/dx: 0."""
+def ceil_(input) -> Any:
+    """ceil in place: the same memory, seen by all views; returns self."""
+def celu_(input, alpha=1.0) -> Tensor:
+    """celu in place: the same memory; returns input."""
 cfloat: _dtype
+def clamp_(input, min=None, max=None) -> Tensor:
+    """clamp in place: the same memory, seen by all views; returns self."""
+def clamp_max_(input, max) -> Tensor:
+    """clamp_max in place: the same memory, seen by all views; returns self."""
+def clamp_min_(input, min) -> Tensor:
+    """clamp_min in place: the same memory, seen by all views; returns self."""
 clip = _clip
+def clip_(input, min=None, max=None) -> Tensor:
+    """clip in place: the same memory, seen by all views; returns self."""
 def complex(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
 complex128: _dtype
@@ -424,8 +468,15 @@ def copysign(input, other) -> Tensor:
     """|x| with the sign of y, elementwise with broadcasting. Slope d/dx: sign(x) sign(y); d/dy: 0. The slope at x = 0 is chosen as 0."""
 def cos(input) -> Tensor:
     """cos x, elementwise. Slope d/dx: -sin x."""
+def cos_(input) -> Any:
+    """cos in place: the same memory, seen by all views; returns self."""
 def cosh(input) -> Tensor:
     """(e^x + e^-x) / 2, elementwise. Slope d/dx: sinh x."""
+def cosh_(input) -> Any:
+    """cosh in place: the same memory, seen by all views; returns self."""
+def deg2rad_(input) -> Tensor:
+    """deg2rad in place: the same memory, seen by all views; returns self."""
+detach_ = _detach_
 device = _device
 def digamma(input) -> Tensor:
     """d/dx ln Gamma(x), elementwise. Slope d/dx: polygamma(1, x)."""
@@ -440,24 +491,38 @@ def eq(input, other) -> Tensor:
     """x == y, elementwise with broadcasting."""
 def erf(input) -> Tensor:
     """2/sqrt(pi) int_0^x e^-t^2 dt, elementwise. Slope d/dx: 2/sqrt(pi) e^-x^2."""
+def erf_(input) -> Any:
+    """erf in place: the same memory, seen by all views; returns self."""
 def erfc(input) -> Tensor:
     """1 - erf x, elementwise. Slope d/dx: -2/sqrt(pi) e^-x^2."""
+def erfc_(input) -> Any:
+    """erfc in place: the same memory, seen by all views; returns self."""
 def erfinv(input) -> Tensor:
     """the y with erf y = x, elementwise. Slope d/dx: sqrt(pi)/2 e^out^2."""
 def exp(input) -> Tensor:
     """e^x, elementwise. Slope d/dx: out."""
 def exp2(input) -> Tensor:
     """2^x, elementwise. Slope d/dx: out ln 2."""
+def exp2_(input) -> Any:
+    """exp2 in place: the same memory, seen by all views; returns self."""
+def exp_(input) -> Any:
+    """exp in place: the same memory, seen by all views; returns self."""
 def expm1(input) -> Tensor:
     """e^x - 1, elementwise. Slope d/dx: out + 1."""
+def expm1_(input) -> Any:
+    """expm1 in place: the same memory, seen by all views; returns self."""
 def fix(input) -> Tensor:
     """x towards 0, elementwise. Slope d/dx: 0."""
+def fix_(input) -> Any:
+    """fix in place: the same memory, seen by all views; returns self."""
 float: _dtype
 float16: _dtype
 float32: _dtype
 float64: _dtype
 def floor(input) -> Tensor:
     """floor x, elementwise. Slope d/dx: 0."""
+def floor_(input) -> Any:
+    """floor in place: the same memory, seen by all views; returns self."""
 def floor_divide(input, other) -> Tensor:
     """floor(x / y), elementwise with broadcasting. Slope d/dx: 0; d/dy: 0."""
 def fmax(input, other) -> Tensor:
@@ -468,10 +533,14 @@ def fmod(input, other) -> Tensor:
     """x - y trunc(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -trunc(x / y). The remainder has the sign of x."""
 def frac(input) -> Tensor:
     """x - trunc(x), elementwise. Slope d/dx: 1."""
+def frac_(input) -> Any:
+    """frac in place: the same memory, seen by all views; returns self."""
 def full_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """full in the shape, dtype and device of input."""
 def gcd(input, other) -> Tensor:
     """the greatest common divisor of x and y, elementwise with broadcasting."""
+def gcd_(input, other) -> Any:
+    """gcd in place: the same memory, seen by all views; returns self."""
 def ge(input, other) -> Tensor:
     """x >= y, elementwise with broadcasting."""
 ger = _ger
@@ -484,6 +553,8 @@ def gt(input, other) -> Tensor:
 half: _dtype
 def hypot(input, other) -> Tensor:
     """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
+def index_put_(input, indices, values, accumulate=False) -> Tensor:
+    """index_put in place: the same memory, seen by all views; returns self."""
 inf: builtins.float
 int: _dtype
 int16: _dtype
@@ -498,6 +569,10 @@ def isnan(input) -> Tensor:
     """x is not a number, elementwise."""
 def lcm(input, other) -> Tensor:
     """the least common multiple of x and y, elementwise with broadcasting."""
+def lcm_(input, other) -> Any:
+    """lcm in place: the same memory, seen by all views; returns self."""
+def ldexp_(input, other) -> Tensor:
+    """ldexp in place: the same memory, seen by all views; returns self."""
 def le(input, other) -> Tensor:
     """x <= y, elementwise with broadcasting."""
 def less(input, other) -> Tensor:
@@ -510,10 +585,18 @@ def log(input) -> Tensor:
     """ln x, elementwise. Slope d/dx: 1 / x."""
 def log10(input) -> Tensor:
     """log10 x, elementwise. Slope d/dx: 1 / (x ln 10)."""
+def log10_(input) -> Any:
+    """log10 in place: the same memory, seen by all views; returns self."""
 def log1p(input) -> Tensor:
     """ln(1 + x), elementwise. Slope d/dx: 1 / (1 + x)."""
+def log1p_(input) -> Any:
+    """log1p in place: the same memory, seen by all views; returns self."""
 def log2(input) -> Tensor:
     """log2 x, elementwise. Slope d/dx: 1 / (x ln 2)."""
+def log2_(input) -> Any:
+    """log2 in place: the same memory, seen by all views; returns self."""
+def log_(input) -> Any:
+    """log in place: the same memory, seen by all views; returns self."""
 def logaddexp(input, other) -> Tensor:
     """ln(e^x + e^y), elementwise with broadcasting. Slope d/dx: sigmoid(x - y); d/dy: sigmoid(y - x). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
 def logaddexp2(input, other) -> Tensor:
@@ -526,6 +609,8 @@ def logical_or(input, other) -> Tensor:
     """x or y, elementwise with broadcasting."""
 def logical_xor(input, other) -> Tensor:
     """x xor y, elementwise with broadcasting."""
+def logit_(input, eps=None) -> Tensor:
+    """logit in place: the same memory, seen by all views; returns self."""
 long: _dtype
 def lt(input, other) -> Tensor:
     """x < y, elementwise with broadcasting."""
@@ -546,12 +631,18 @@ def mul(input, other) -> Tensor:
 def multiply(input, other) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
 nan: builtins.float
+def nan_to_num_(input, nan=0.0, posinf=None, neginf=None) -> Tensor:
+    """nan_to_num in place: the same memory, seen by all views; returns self."""
 def ne(input, other) -> Tensor:
     """x != y, elementwise with broadcasting."""
 def neg(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
+def neg_(input) -> Any:
+    """neg in place: the same memory, seen by all views; returns self."""
 def negative(input) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
+def negative_(input) -> Any:
+    """negative in place: the same memory, seen by all views; returns self."""
 def nextafter(input, other) -> Tensor:
     """the next number after x towards y, elementwise with broadcasting. Slope d/dx: 1 where x != y; d/dy: 0."""
 def not_equal(input, other) -> Tensor:
@@ -563,28 +654,50 @@ def ones_like(input, *args, dtype=None, device=None, requires_grad=False, **othe
 pi: builtins.float
 def polar(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
+def rad2deg_(input) -> Tensor:
+    """rad2deg in place: the same memory, seen by all views; returns self."""
 def reciprocal(input) -> Tensor:
     """1 / x, elementwise. Slope d/dx: -out^2."""
+def reciprocal_(input) -> Any:
+    """reciprocal in place: the same memory, seen by all views; returns self."""
 def relu(input) -> Tensor:
     """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0."""
+def relu_(input) -> Any:
+    """relu in place: the same memory, seen by all views; returns self."""
 def remainder(input, other) -> Tensor:
     """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
+def round_(input, *, decimals=0) -> Tensor:
+    """round in place: the same memory, seen by all views; returns self."""
 row_stack = _row_stack
+def rrelu_(input, lower=0.125, upper=0.3333333333333333, training=False) -> Tensor:
+    """rrelu in place: the same memory; returns input."""
 def rsqrt(input) -> Tensor:
     """x^(-1/2), elementwise. Slope d/dx: -out^3 / 2."""
+def rsqrt_(input) -> Any:
+    """rsqrt in place: the same memory, seen by all views; returns self."""
+def selu_(input) -> Tensor:
+    """selu in place: the same memory; returns input."""
 def sgn(input) -> Tensor:
     """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
 short: _dtype
 def sigmoid(input) -> Tensor:
     """1 / (1 + e^-x), elementwise. Slope d/dx: out (1 - out)."""
+def sigmoid_(input) -> Any:
+    """sigmoid in place: the same memory, seen by all views; returns self."""
 def sign(input) -> Tensor:
     """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
 def signbit(input) -> Tensor:
     """x has a minus sign, elementwise. True for -0.0 too."""
 def sin(input) -> Tensor:
     """sin x, elementwise. Slope d/dx: cos x."""
+def sin_(input) -> Any:
+    """sin in place: the same memory, seen by all views; returns self."""
+def sinc_(input) -> Tensor:
+    """sinc in place: the same memory, seen by all views; returns self."""
 def sinh(input) -> Tensor:
     """(e^x - e^-x) / 2, elementwise. Slope d/dx: cosh x."""
+def sinh_(input) -> Any:
+    """sinh in place: the same memory, seen by all views; returns self."""
 def sparse_coo_tensor(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; make a dense tensor, e.g. tl.zeros(size).index_put_(indices, values, accumulate=True)."""
 def sparse_csr_tensor(*args, **kwargs) -> Tensor:
@@ -593,14 +706,24 @@ def spmm(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; use x @ y for dense tensors, or index_add for the products of an edge list."""
 def sqrt(input) -> Tensor:
     """x^(1/2), elementwise. Slope d/dx: 1 / (2 out). The slope at 0 is inf, as the limit is."""
+def sqrt_(input) -> Any:
+    """sqrt in place: the same memory, seen by all views; returns self."""
 def square(input) -> Tensor:
     """x^2, elementwise. Slope d/dx: 2 x."""
+def square_(input) -> Any:
+    """square in place: the same memory, seen by all views; returns self."""
 subtract = _subtract
 swapdims = _swapdims
 def tan(input) -> Tensor:
     """tan x, elementwise. Slope d/dx: 1 + out^2."""
+def tan_(input) -> Any:
+    """tan in place: the same memory, seen by all views; returns self."""
 def tanh(input) -> Tensor:
     """tanh x, elementwise. Slope d/dx: 1 - out^2."""
+def tanh_(input) -> Any:
+    """tanh in place: the same memory, seen by all views; returns self."""
+def threshold_(input, threshold, value) -> Tensor:
+    """threshold in place: the same memory; returns input."""
 trapz = _trapz
 def tril_indices(row, col, offset=0, *, dtype='int64', device=None, **other) -> Tensor:
     """(2, n): the rows and the columns of the elements on and below the diagonal `offset` of a (row, col) matrix."""
@@ -609,6 +732,8 @@ def triu_indices(row, col, offset=0, *, dtype='int64', device=None, **other) -> 
 true_divide = _true_divide
 def trunc(input) -> Tensor:
     """x towards 0, elementwise. Slope d/dx: 0."""
+def trunc_(input) -> Any:
+    """trunc in place: the same memory, seen by all views; returns self."""
 uint8: _dtype
 def view_as_complex(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
@@ -616,6 +741,8 @@ def view_as_real(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
 def where(condition, input=None, other=None) -> Any:
     """input where condition holds, else other; all three broadcast. With the condition alone: the indices where it holds."""
+def xlogy_(input, other) -> Tensor:
+    """xlogy in place: the same memory, seen by all views; returns self."""
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor of zeros: zeros(2, 3) or zeros((2, 3)), with dtype, device, requires_grad."""
 def zeros_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:

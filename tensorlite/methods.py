@@ -93,6 +93,30 @@ IN_PLACE = """
     addmm addmv addr addbmm baddbmm
     index_add index_copy index_fill index_put index_reduce masked_scatter put scatter scatter_add scatter_reduce"""
 
+# those of them that are functions too, tl.NAME_(x), as in PyTorch
+FUNCTIONS_IN_PLACE = """
+    abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip
+    cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd index_put lcm ldexp log log10 log1p log2 logit
+    nan_to_num neg negative rad2deg reciprocal relu round rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero"""
+
+
+def in_place_functions():
+    """{name: function} of FUNCTIONS_IN_PLACE: tl.relu_(x) is x.relu_()."""
+    return {name + "_": _as_function(name + "_") for name in FUNCTIONS_IN_PLACE.split()}
+
+
+def _as_function(name):
+    method = getattr(Tensor, name)
+
+    @functools.wraps(method)
+    def function(input, *args, **kwargs):
+        if not isinstance(input, Tensor):
+            raise errors.DTypeError(f"{name}: a Tensor is needed, not {type(input).__name__}")
+        return method(input, *args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
 
 def _in_place(name):
     function = getattr(Tensor, name)

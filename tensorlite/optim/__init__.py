@@ -15,6 +15,7 @@ from tensorlite.optim.radam import RAdam
 from tensorlite.optim.rmsprop import RMSprop
 from tensorlite.optim.rprop import Rprop
 from tensorlite.optim.sgd import SGD
+from tensorlite.optim.sparse_adam import SparseAdam
 
 __all__ = ["ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam",
-           "Optimizer", "RAdam", "RMSprop", "Rprop", "lr_scheduler", "optimizer"]  # fmt: skip
+           "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "optimizer"]  # fmt: skip

@@ -232,7 +232,7 @@ class Optimizer:
         self._run(self._saving)
         numbers = {id(p): i for i, p in enumerate(self._numbered())}
         groups = [{**g, "params": [numbers[id(p)] for p in g["params"]]} for g in self.param_groups]
-        state = {numbers[id(p)] if isinstance(p, Tensor) else p: _saved(s) for p, s in self.state.items()}
+        state = {numbers[id(p)] if isinstance(p, Tensor) else p: _saved(s) for p, s in self.state.items() if s}
         return self._run(self._saved, {"state": state, "param_groups": groups})
 
     def load_state_dict(self, state_dict) -> None:
