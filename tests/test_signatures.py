@@ -21,6 +21,9 @@ ROOMS = [
     "nn.utils.rnn",
     "nn.utils.parametrizations",
     "nn.utils.parametrize",
+    "nn.utils.fusion",
+    "nn.utils.prune",
+    "nn.utils.stateless",
 ]
 ROOMS += [
     "optim",

@@ -80,7 +80,7 @@ def _parametrized(cls):
 
     Parametrized.__name__ = Parametrized.__qualname__ = f"Parametrized{cls.__name__}"
     Parametrized.__module__, Parametrized.__doc__ = cls.__module__, cls.__doc__
-    Parametrized._before = cls
+    Parametrized._before_parametrizations = cls
     return Parametrized
 
 
@@ -304,7 +304,7 @@ def remove_parametrizations(module, tensor_name, leave_parametrized=True) -> Mod
 
 def type_before_parametrizations(module) -> type:
     """The class that the module had before its first parametrization."""
-    return type(module)._before if is_parametrized(module) or hasattr(type(module), "_before") else type(module)
+    return getattr(type(module), "_before_parametrizations", type(module))
 
 
 def transfer_parametrizations_and_params(from_module, to_module, tensor_name=None) -> Module:
