@@ -23,6 +23,7 @@ from tensorlite.nn import (
     modules,
     normalization,
     padding,
+    parallel,
     parameters,
     pooling,
     positional,
@@ -60,6 +61,7 @@ from tensorlite.nn.loss import *
 from tensorlite.nn.module import Module
 from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
+from tensorlite.nn.parallel import DataParallel
 from tensorlite.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from tensorlite.nn.parameters import *
 from tensorlite.nn.pooling import *
@@ -73,6 +75,7 @@ from tensorlite.nn.upsampling import *
 __all__ = [
     "Bilinear",
     "Buffer",
+    "DataParallel",
     "Identity",
     "Linear",
     "Module",
@@ -86,6 +89,7 @@ __all__ = [
     "UninitializedParameter",
     "functional",
     "init",
+    "parallel",
     "utils",
 ]
 __all__ += activation.__all__

@@ -184,7 +184,10 @@ _LAZY = {
         )
     },
     "BFloat16Tensor": ("tensorlite.compat", "BFloat16Tensor"),
-    **{name: (f"tensorlite.{name}", None) for name in ("accelerator", "amp", "backends", "mps", "version")},
+    **{
+        name: (f"tensorlite.{name}", None)
+        for name in ("accelerator", "amp", "backends", "distributed", "mps", "version")
+    },
     **{
         name: (f"tensorlite.{name}", None)
         for name in ("data", "func", "utils", "models", "graph", "cli", "viz", "cuda", "serialization", "profiler")

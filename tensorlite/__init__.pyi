@@ -15,6 +15,7 @@ from tensorlite import compat as compat
 from tensorlite import creation as creation
 from tensorlite import cuda as cuda
 from tensorlite import data as data
+from tensorlite import distributed as distributed
 from tensorlite import elementwise as elementwise
 from tensorlite import errors as errors
 from tensorlite import func as func
