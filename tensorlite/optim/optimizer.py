@@ -35,11 +35,12 @@ def _hooked(step):
 
     @functools.wraps(step)
     def inner(self, *args, **kwargs):
+        args = (self, *args)  # as PyTorch's hooks get them
         for hooks in (_Everywhere.before, self._before):
             for hook in list(hooks.values()) if hooks else ():
                 if (changed := hook(self, args, kwargs)) is not None:
                     args, kwargs = changed
-        out = step(self, *args, **kwargs)
+        out = step(*args, **kwargs)
         self._opt_called = True
         for hooks in (self._after, _Everywhere.after):
             for hook in list(hooks.values()) if hooks else ():
@@ -184,7 +185,10 @@ class Optimizer:
 
     # ------------------------------------------------------------------------------------------------ hooks
     def register_step_pre_hook(self, hook) -> Handle:
-        """Call `hook(optimizer, args, kwargs)` before each step; (args, kwargs) returned take the place of the given ones."""
+        """Call `hook(optimizer, args, kwargs)` before each step; (args, kwargs) returned take the place of the given ones.
+
+        args begins with the optimizer itself: (optimizer,) or (optimizer, closure).
+        """
         return Handle.put(self, "_before", hook)
 
     def register_step_post_hook(self, hook) -> Handle:
