@@ -5,6 +5,7 @@ from typing import Any
 
 from tensorlite import errors
 from tensorlite.backend import as_device, dtypes
+from tensorlite.creation import empty_like
 from tensorlite.modes import no_grad
 from tensorlite.nn.hooks import Hooked, everywhere
 from tensorlite.nn.parameter import Buffer, Parameter, Uninitialized
@@ -150,24 +151,24 @@ class Module(Stateful, Hooked):
 
     def register_parameter(self, name, param) -> None:
         """Register a Parameter, or None for one that is switched off, under `name`."""
-        self._check_name(name, param, Parameter)
+        self._check_name(name, param, Parameter, self._parameters)
         self._put(name, param, self._parameters)
 
     def register_buffer(self, name, tensor, persistent=True) -> None:
         """Register a tensor that moves and is saved with the module but is not trained."""
-        self._check_name(name, tensor, Tensor)
+        self._check_name(name, tensor, Tensor, self._buffers)
         self._put(name, tensor, self._buffers)
         if not persistent:
             self._transient.add(name)
 
     def register_module(self, name, module) -> None:
         """Register a sub-module under `name`."""
-        self._check_name(name, module, Module)
+        self._check_name(name, module, Module, self._modules)
         self._put(name, module, self._modules)
 
     add_module = register_module
 
-    def _check_name(self, name, value, kind):
+    def _check_name(self, name, value, kind, store):
         if not isinstance(name, str) or not name or "." in name:
             raise errors.ArgumentError(
                 f"{type(self).__name__}: {name!r} cannot be a name: it must be a string without dots"
@@ -175,6 +176,11 @@ class Module(Stateful, Hooked):
         if hasattr(type(self), name):
             raise errors.ArgumentError(
                 f"{type(self).__name__}: the name {name!r} is taken by an attribute of the class"
+            )
+        others = (self.__dict__, self._parameters, self._buffers, self._modules)
+        if name not in store and any(name in other for other in others):
+            raise errors.ArgumentError(
+                f"{type(self).__name__}: there is an attribute {name!r} already; delete it first"
             )
         if value is not None and not isinstance(value, kind):
             raise errors.DTypeError(
@@ -299,16 +305,16 @@ class Module(Stateful, Hooked):
         fn(self)
         return self
 
-    def _apply(self, change) -> "Module":
+    def _apply(self, change, recurse=True) -> "Module":
         """Replace the values of all parameters, gradients and buffers by `change(tensor)`; the objects stay."""
         moved = {}  # id -> (buffer before, after): what several modules share stays shared
         with no_grad():
-            for value in self.parameters():
+            for value in self.parameters(recurse):
                 grad = value.grad
                 value.data = change(value.data)
                 if grad is not None:
                     value.grad = change(grad)
-            for module in self.modules():
+            for module in self.modules() if recurse else (self,):
                 for name, value in module._buffers.items():
                     if isinstance(value, Uninitialized):
                         value.data = change(value.data)
@@ -332,6 +338,20 @@ class Module(Stateful, Hooked):
         if device is not None:
             device = as_device(device)
         return self._apply(lambda t: t.to(device=device, dtype=dtype if t.dtype.is_floating_point else None))
+
+    def to_empty(self, *, device, recurse=True) -> "Module":
+        """Move to a device without the values: those there are whatever the memory holds."""
+        device = as_device(device)
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
+
+    def share_memory(self) -> "Module":
+        """Move parameters and buffers to memory that forked processes share, see Tensor.share_memory_."""
+        for value in (*self.parameters(), *self.buffers()):
+            value.share_memory_()
+        return self
+
+    def compile(self, *args, **kwargs) -> None:
+        """Accepted without effect, as tl.compile: there is no compiler."""
 
     def cpu(self) -> "Module":
         """Move to the CPU."""
@@ -367,6 +387,9 @@ class Module(Stateful, Hooked):
         from tensorlite.nn.summary import summary
 
         return summary(self, *inputs, **kwargs)
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     def extra_repr(self) -> str:
         """What repr shows between the brackets; for subclasses to define."""

@@ -8,8 +8,16 @@ from tensorlite.modes import no_grad
 from tensorlite.nn.parameter import Parameter
 from tensorlite.tensor import Handle, Tensor
 
-IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
 EXTRA = "_extra_state"
+
+
+class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
+    """What load_state_dict returns: the keys that were missing, and those that were not known."""
+
+    def __repr__(self):
+        return super().__repr__() if self.missing_keys or self.unexpected_keys else "<All keys matched successfully>"
+
+    __str__ = __repr__
 
 
 class Stateful:

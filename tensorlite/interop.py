@@ -96,6 +96,28 @@ def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
     return function(*inputs)
 
 
+def share_memory_(self):
+    """Move to memory that processes forked from now on share with this one: each sees what another writes. Returns self.
+
+    A spawned process, which gets its tensors pickled, has copies. On a GPU nothing is done, as in PyTorch.
+
+    Raises:
+        GraphError: a result of operations. InplaceError: a view, or a tensor that has views: they would stay behind.
+    """
+    if not self.is_leaf:
+        raise errors.GraphError("share_memory_: only a leaf can be shared; use x.detach().clone()")
+    if self.view_of is not None or any(r() is not None for r in (self._v.views if self._v is not None else ())):
+        raise errors.InplaceError("share_memory_: this tensor shares its memory with views; clone() it first")
+    backend = self.device.backend
+    self.data = wrap(backend.share(backend.as_array(self.array)), self.device)
+    return self
+
+
+def is_shared(self):
+    """Whether share_memory_ has moved the tensor; always on a GPU, as in PyTorch."""
+    return self.device.backend.is_shared(self.device.backend.as_array(self.array))
+
+
 def _nonzero(self, as_tuple=False):
     """The indices of the elements that are not 0: (n, ndim), or one vector for each dimension."""
     b = self.device.backend
@@ -186,6 +208,7 @@ def _conversion(name, dtype):
 
 
 for _function in (
+    share_memory_, is_shared,
     tolist, size, dim, numel, element_size, stride, is_contiguous, is_floating_point, is_inference, cpu, cuda, type_as,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)

@@ -688,6 +688,8 @@ class Tensor:
         """Always False: there are no such tensors here."""
     def is_same_size(self, other) -> builtins.bool:
         """Whether both have the same shape."""
+    def is_shared(self) -> Tensor:
+        """Whether share_memory_ has moved the tensor; always on a GPU, as in PyTorch."""
     def is_signed(self) -> builtins.bool:
         """Whether the dtype has negative numbers."""
     @property
@@ -1059,6 +1061,8 @@ class Tensor:
         """sgn in place: the same memory, seen by all views; returns self."""
     @property
     def shape(self) -> Size: ...
+    def share_memory_(self) -> Tensor:
+        """Move to memory that processes forked from now on share with this one: each sees what another writes. Returns self."""
     def short(self, memory_format=None) -> Tensor:
         """This tensor as int16; itself if it is that already."""
     def sigmoid(self) -> Tensor:

@@ -162,7 +162,7 @@ def test_every_override_has_a_test():
     assert fast - set(KERNELS) == {"number", "python_number", "attention", "attention_backward", "philox", "dropout_mask",
                                    # the samples of batch norm and its kin run on cpu and, by base.py, on the stand-in
                                    "batch_moments", "batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward",
-                                   "clip_by_norm", "adamw_step", "sgd_step", "topk", "writable", "strided", "inside",
+                                   "clip_by_norm", "adamw_step", "sgd_step", "topk", "writable", "strided", "inside", "share", "is_shared",
                                    # the samples of scatter and its kin run on cpu and, by base.py, on the stand-in
                                    "add_at", "put", "apart", "is_last", "reduce_at"}  # fmt: skip
 

@@ -106,6 +106,7 @@ def test_second_order_by_finite_differences(device, name):
 DISTANCES = {
     "cosine_similarity": (lambda f, a, b: f.cosine_similarity(a, b), (X, Y)),
     "cosine_similarity dim": (lambda f, a, b: f.cosine_similarity(a, b, 0, 0.5), (X, Y[:, :1])),
+    "cosine_similarity broadcast": (lambda f, a, b: f.cosine_similarity(a, b, 0, 0.1), (X, Y[:1])),
     "cosine_similarity short": (lambda f, a, b: f.cosine_similarity(a, b, -1, 3.0), (X, Y)),
     "pairwise_distance": (lambda f, a, b: f.pairwise_distance(a, b), (X, Y)),
     "pairwise_distance p 1": (lambda f, a, b: f.pairwise_distance(a, b, 1, 1e-3, True), (X, Y[0])),

@@ -1,6 +1,7 @@
 """nn.Module's rarer machinery as PyTorch's: hooks of all modules, metadata of states, versions, duplicates."""
 
 import collections
+import multiprocessing
 
 import pytest
 
@@ -150,3 +151,61 @@ def test_old_batch_norms_without_a_counter(lib):
 def test_all_modules_without_duplicates_removed():
     shared = nn.ReLU()
     assert len(list(nn.Sequential(shared, shared).modules(remove_duplicate=False))) == 3
+
+
+def _add_one(module, tensor):
+    with tl.no_grad():
+        module.weight.add_(1)
+        tensor[0] = 7.0
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+def test_forked_processes_share_memory():
+    module, tensor, own = nn.Linear(2, 2), tl.zeros(3), tl.zeros(3)
+    before, weight = module.weight.detach().clone(), module.weight
+    assert module.share_memory() is module and tensor.share_memory_() is tensor and not own.is_shared()
+    assert module.weight is weight and weight.is_shared() and weight.share_memory_().is_shared() and tensor.is_shared()
+    process = multiprocessing.get_context("fork").Process(target=_add_one, args=(module, tensor))
+    process.start()
+    process.join()
+    assert process.exitcode == 0 and (module.weight == before + 1).all() and tensor.tolist() == [7.0, 0.0, 0.0]
+    module(tl.ones(1, 2)).sum().backward()
+    assert module.weight.grad.tolist() == [[1.0, 1.0]] * 2
+
+
+def test_what_cannot_be_shared():
+    x = tl.ones(2, 2)
+    with pytest.raises(tl.errors.GraphError, match="only a leaf"):
+        (x.requires_grad_() * 2).share_memory_()
+    y = tl.ones(2, 2)
+    view = y[0]
+    for tensor in (y, view):
+        with pytest.raises(tl.errors.InplaceError, match="clone"):
+            tensor.share_memory_()
+    with pytest.raises(tl.errors.TensorliteError, match="no shape"):
+        nn.LazyLinear(2).share_memory()
+
+
+@both
+def test_to_empty_and_compile(lib):
+    module = lib.nn.Sequential(lib.nn.Linear(2, 3), lib.nn.BatchNorm1d(3))
+    weight = module[0].weight
+    assert module.to_empty(device="cpu") is module and module[0].weight.shape == (3, 2)
+    assert (module[0]._get_name() == "Linear" and lib is torch) or module[0].weight is weight
+    if lib is tl:
+        assert module.compile() is None
+    assert repr(module.load_state_dict(module.state_dict())) == "<All keys matched successfully>"
+
+
+@both
+def test_names_that_are_taken(lib):
+    with pytest.raises(Exception, match="weight"):
+        lib.nn.Linear(2, 2).add_module("weight", lib.nn.ReLU())
+    module = lib.nn.Module()
+    module.plain = 3
+    for register in (module.register_buffer, module.register_parameter, module.register_module):
+        with pytest.raises(Exception, match="plain"):
+            register("plain", None)
+    module.register_buffer("b", lib.ones(1))
+    module.register_buffer("b", lib.zeros(1))  # its own kind takes its place
+    assert module.b.item() == 0

@@ -4,6 +4,7 @@ from tensorlite import errors
 from tensorlite.creation import triu_indices
 from tensorlite.nn.functional.loss import reduced, tensors
 from tensorlite.ops.elementwise import minimum
+from tensorlite.ops.join import broadcast_tensors
 from tensorlite.ops.loss import chosen
 from tensorlite.ops.norms import cdist, vector_norm
 from tensorlite.ops.select import where
@@ -38,7 +39,7 @@ def pdist(input, p=2.0) -> Tensor:
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along dim, with broadcasting; lengths below eps let the gradient pass."""
-    x1, x2 = tensors("cosine_similarity", x1=x1, x2=x2)
+    x1, x2 = broadcast_tensors(*tensors("cosine_similarity", x1=x1, x2=x2))
     unit = []
     for x in (x1, x2):
         length = vector_norm(x, 2, dim, True)

@@ -71,6 +71,14 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
         """A context in which divisions by zero and overflows give inf and nan without a warning."""
         return np.errstate(all="ignore")
 
+    def share(self, array):
+        """A copy in memory that forked processes see too; where that means nothing, as on a GPU, the array itself."""
+        return array
+
+    def is_shared(self, array) -> bool:
+        """Whether the array lies in such memory."""
+        return True
+
     def memory_allocated(self) -> int:
         """Bytes in use on the device, as far as its allocator knows."""
         return 0

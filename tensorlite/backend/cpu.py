@@ -5,10 +5,11 @@ optimizer), which may be views, read-only, or expanded.
 """
 
 import math
+import mmap
 
 import numpy as np
 
-from tensorlite.backend.base import Backend
+from tensorlite.backend.base import Backend, memory
 from tensorlite.backend.cpu_attention import AttentionKernels
 from tensorlite.backend.cpu_channels import Channels
 from tensorlite.backend.cpu_rows import RowKernels, column_sum, row_dot
@@ -61,6 +62,17 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
     def strided(self, x, shape, strides):
         unmark(x)
         return super().strided(x, shape, strides)
+
+    def share(self, array):
+        if self.is_shared(array):
+            return array
+        out = np.frombuffer(mmap.mmap(-1, max(array.nbytes, 1)), array.dtype, array.size).reshape(array.shape)
+        out[...] = array
+        return out
+
+    def is_shared(self, array):
+        owner = memory(array)
+        return isinstance(getattr(owner, "obj", owner), mmap.mmap)
 
     def number(self, value, dtype):
         if _WEAK:
