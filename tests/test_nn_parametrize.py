@@ -406,3 +406,24 @@ def test_the_state_of_the_older_spectral_norm_says_how_it_is_kept():
     pytest.importorskip("torch")
     ours, theirs, _ = made("old spectral_norm", "linear")
     assert ours.state_dict()._metadata == theirs.state_dict()._metadata
+
+
+@pytest.mark.parametrize("way", [w for w in WAYS if "spectral" in w])
+def test_two_calls_before_one_backward(device, way):
+    """As a discriminator sees real and made examples: the second call moves the vectors that the first one has used."""
+    ours, theirs, torch = made(way, "linear")
+    ours.load_state_dict({k: tl.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    for lib, module in ((tl, ours), (torch, theirs)):
+        x = given(lib, "linear")
+        (module(x) - module(2 * x) ** 2).sum().backward()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(host(p.grad), q.grad.numpy(), rtol=1e-7, atol=1e-9)
+
+
+def test_the_computed_weight_of_a_copy_has_its_own_memory(device):
+    layer = nn.utils.weight_norm(nn.Linear(2, 2))
+    other = copy.deepcopy(layer)
+    assert tl.equal(other.weight, layer.weight)
+    before = host(layer.weight).copy()
+    other.weight.zero_()
+    assert np.array_equal(host(layer.weight), before)
