@@ -240,3 +240,18 @@ def test_a_hundred_thousand_operations(kind, size):
         (more,) = [c for c in g.view.cards if c.kind == "more"]
         drawn = sum(c.kind == "op" for c in g.view.cards)
         assert more.title == f"… {size - drawn:,} operations" and "The middle is one node" in g.view.caption
+
+
+@pytest.mark.parametrize("size", [3_000, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_an_operation_of_very_many_operands(tmp_path, size):
+    leaves = [leaf(float(i)) for i in range(size)]
+    g = tl.draw_graph(tl.stack([v * v for v in leaves]).sum())
+    assert g.record.operations == 2 * size + 2 and g.view.folds == [f"{size:,} repeats"]
+    path = g.save(tmp_path / "a folder that is made" / "wide.svg")
+    assert path.stat().st_size < 100_000 and all(len(e.labels) <= 40 for e in g.view.edges)
+
+
+def test_what_gets_no_gradient_is_not_said_to_be_summed():
+    x, hidden = leaf([[1.0, 2.0], [3.0, 4.0]]), tl.tensor([True, False])
+    source = tl.draw_graph(x.masked_fill(hidden, 0.0) + leaf([1.0, 2.0])).source
+    assert source.count("broadcast (2,)") == 2 and source.count("backward sums the repeats") == 1

@@ -83,6 +83,7 @@ class Explanation:
         if path.suffix.lower() not in (".html", ".htm", ".txt"):
             raise errors.ArgumentError(f"save: {path.name!r} must end with .html or .txt")
         made = self.text(color=False) if path.suffix.lower() == ".txt" else self.html()
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(made.encode("utf-8", "replace"))
         return path
 

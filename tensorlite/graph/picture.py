@@ -104,6 +104,7 @@ class Graph:
             "dot": lambda: self.source,
             "gv": lambda: self.source,
         }
+        path.parent.mkdir(parents=True, exist_ok=True)
         if kind in made:
             path.write_bytes(made[kind]().encode("utf-8", "replace"))  # the same bytes on every system
             return path

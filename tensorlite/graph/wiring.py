@@ -179,8 +179,8 @@ class _Wiring:
         if key not in self.edges:
             self.edges[key] = Edge(*key, constant=source.kind == "constant")
         edge = self.edges[key]
-        if drawn:
-            words = self.words(target, p, k, steps)
+        if drawn and len(edge.labels) < 10 * MOST_LABELS:  # of more, nobody reads
+            words = self.words(target, p, k, steps, edge.constant)
             if after:
                 words.insert(0, after)
             edge.labels += [w for w in words if w not in edge.labels]
@@ -188,12 +188,13 @@ class _Wiring:
         elif after and after not in edge.labels:
             edge.labels.append(after)
 
-    def words(self, target, p, k, steps):
+    def words(self, target, p, k, steps, constant):
         """What is said about one operand: its name where the order counts, views on the way, broadcasting, the slope."""
         i = self.tree.ops[p]
         item, words = self.items[i], []
         source = self.items[item.inputs[k]]
-        several = len({j for j in item.inputs if j >= 0}) > 1
+        first = next((j for j in item.inputs if j >= 0), -1)
+        several = any(j >= 0 and j != first for j in item.inputs)
         name = self.operand(p, k) if target.kind == "op" and several and item.op not in COMMUTATIVE else ""
         steps = [step for step in steps if step[0] != "alias"]
         path = [w for n, (w, _) in enumerate(steps) if not n or steps[n - 1][0] != w]
@@ -206,7 +207,8 @@ class _Wiring:
         elif name or path:
             words.append((name or " → ".join(path)) + shape)
         if item.broadcasts and source.shape not in (None, item.shape):
-            words += [f"broadcast {source.shape} → {item.shape}", "backward sums the repeats"]
+            words.append(f"broadcast {source.shape} → {item.shape}")
+            words += [] if constant else ["backward sums the repeats"]
         if self.local and target.kind == "op":
             local = item.local[k] if k < len(item.local) else item.local[0] if item.local else ""
             if local:

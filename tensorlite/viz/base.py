@@ -57,6 +57,7 @@ class Picture:
         made = {".svg": self.svg, ".html": self.html, ".txt": self.text}.get(path.suffix.lower())
         if made is None:
             raise errors.ArgumentError(f"save: {path.name!r} must end with .svg, .html or .txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(made().encode("utf-8", "replace"))  # the same bytes on every system
         return path
 
