@@ -95,6 +95,7 @@ kernels that follow (1.56 s against 1.30 s for a step of W1). Products below 33 
 python3 dev.py bench                 # everything, against every library that is installed
 python3 dev.py bench --quick         # less than a minute
 python3 dev.py bench W1 W2 --json    # some workloads, written to benchmarks/results
+python3 dev.py bench W1s --peers by_hand,torch  # beside the same step written out by hand on the same kernels: our floor
 python3 dev.py bench --wall          # two threads, by the clock
 python3 dev.py bench --growth        # how the cost grows with length, width, batch, depth and operations
 ```
