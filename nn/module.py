@@ -1,6 +1,7 @@
 """Module: the base of all layers and models. It keeps parameters, buffers and sub-modules, and knows its place when called."""
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from tensorlite import errors
@@ -37,9 +38,11 @@ class Module(Stateful, Hooked):
             object.__setattr__(self, name, {})
         object.__setattr__(self, "_transient", set())  # names of buffers that state_dict leaves out
 
-    def forward(self, *input):
+    def _undefined(self, *input):
         """What the module computes; to be defined by the subclass."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    forward: Callable[..., Any] = _undefined  # so that a type checker lets a subclass choose its arguments
 
     def __call__(self, *args, **kwargs) -> Any:
         now = mode.now
