@@ -6,7 +6,7 @@ from tensorlite.creation import ones, tensor, zeros
 from tensorlite.modes import no_grad
 from tensorlite.nn import functional as F, init
 from tensorlite.nn.module import Module
-from tensorlite.nn.parameter import Parameter
+from tensorlite.nn.parameter import Parameter, is_lazy
 from tensorlite.ops.conv import AXES, whole
 from tensorlite.tensor import Tensor, path
 
@@ -155,7 +155,19 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module, process_group=None):
-        """`module` with a SyncBatchNorm of the same weights and statistics in the place of every BatchNorm."""
+        """`module` with a SyncBatchNorm of the same weights and statistics in the place of every BatchNorm.
+
+        Raises:
+            TensorliteError: a LazyBatchNorm that has no sizes yet.
+        """
+        for path_, layer in module.named_modules():  # all, before anything is changed
+            if isinstance(layer, _BatchNorm) and any(
+                map(is_lazy, (*layer._parameters.values(), *layer._buffers.values()))
+            ):
+                raise errors.TensorliteError(
+                    f"convert_sync_batchnorm: {path_ or 'the module'} is a {type(layer).__name__} without sizes; call the "
+                    "model once with an input like the later ones before"
+                )
         made = module
         if isinstance(module, _BatchNorm) and not isinstance(module, cls):
             made = cls(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,

@@ -8,6 +8,7 @@ from tensorlite.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTran
 from tensorlite.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from tensorlite.nn.linear import Linear
 from tensorlite.nn.parameter import Uninitialized, UninitializedBuffer, UninitializedParameter
+from tensorlite.tensor import Scope, Tensor, mode, path
 
 __all__ = [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d",
@@ -32,8 +33,14 @@ class LazyModuleMixin:
 
     def __call__(self, *args, **kwargs):
         call = super().__call__  # bound before the class changes
-        with no_grad():
-            self.initialize_parameters(*args, **kwargs)
+        now, outer = mode.now, mode.now.scope
+        name = now.module._path_of(self) if now.module is not None else ""
+        now.scope = Scope(outer, name, type(self).__name__)  # errors say which layer
+        try:
+            with no_grad():
+                self.initialize_parameters(*args, **kwargs)
+        finally:
+            now.scope = outer
         if self.has_uninitialized_params():
             raise errors.TensorliteError(
                 f"{type(self).__name__}: initialize_parameters left a parameter or buffer without a shape"
@@ -62,12 +69,18 @@ class LazyModuleMixin:
     ):
         """Values for what has no shape yet give it its shape; what has none in the state either stays as it is."""
         without, assign = {}, local_metadata.get("assign_to_params_buffers", False)
-        loading = self._loading if self._loading is not None else []
+        loading, known = self._loading if self._loading is not None else [], self._sizes()
         for name, own in self._own_state():
             value = state_dict.get(prefix + name)
             if isinstance(own, Uninitialized) and hasattr(type(value), "shape"):
                 without[prefix + name] = value
-                if not isinstance(value, Uninitialized):
+                if isinstance(value, Uninitialized):
+                    continue
+                shape, wanted = tuple(value.shape), known.get(name, value.shape)
+                if len(shape) != len(wanted) or any(w not in (None, s) for w, s in zip(wanted, shape, strict=True)):
+                    text = ", ".join("any" if w is None else str(w) for w in wanted)
+                    error_msgs.append(f"{prefix + name}: shape {shape} was given, ({text}) is needed")
+                else:
                     put = lambda name=name, own=own, value=value: self._materialize(name, own, value, assign)  # noqa: E731
                     loading.append(put)
         super()._load_from_state_dict(
@@ -80,6 +93,16 @@ class LazyModuleMixin:
             error_msgs,
         )
         missing_keys += [k for k in missing if k not in without]
+
+    def _sizes(self):
+        """name -> the sizes that are known before the first input, None for each that is not."""
+        return {}
+
+    def _input(self, input, ranks, text):
+        """Refuse a first input that is no tensor of so many dimensions."""
+        if not isinstance(input, Tensor) or input.ndim not in ranks:
+            fault = f"input must {text}, got {errors.describe(input)}"
+            raise errors.ShapeError(errors.compose(type(self).__name__, fault, "", path()))
 
     def _materialize(self, name, own, value, assign):
         own.materialize(value.shape)
@@ -107,11 +130,15 @@ class LazyLinear(LazyModuleMixin, Linear):
         if not self.has_uninitialized_params():  # a state was loaded
             self.in_features = self.weight.shape[1]
             return
+        self._input(input, range(1, 100), "have at least 1 dimension (..., features)")
         self.in_features = input.shape[-1]
         self.weight.materialize((self.out_features, self.in_features))
         if self.bias is not None:
             self.bias.materialize((self.out_features,))
         self.reset_parameters()
+
+    def _sizes(self):
+        return {"weight": (self.out_features, None), "bias": (self.out_features,)}
 
 
 class _LazyConv(LazyModuleMixin):
@@ -129,25 +156,25 @@ class _LazyConv(LazyModuleMixin):
 
     def initialize_parameters(self, input, *args, **kwargs):
         """Take the number of channels from the input."""
-        name, rank = type(self).__name__, self.rank
+        rank = self.rank
         if not self.has_uninitialized_params():  # a state was loaded
             self.in_channels = self.weight.shape[0] if self.transposed else self.weight.shape[1] * self.groups
             return
-        if input.ndim not in (rank + 1, rank + 2):
-            raise errors.ShapeError(
-                f"{name}: input must have {rank + 2} dimensions (a batch) or {rank + 1}, got {errors.describe(input)}"
-            )
+        self._input(input, (rank + 1, rank + 2), f"have {rank + 2} dimensions (a batch) or {rank + 1}")
         channels = input.shape[-rank - 1]
         if not channels or channels % self.groups:
-            raise errors.ShapeError(
-                f"{name}: the {channels} channels of the input are no multiple of groups={self.groups}"
-            )
+            fault = f"the {channels} channels of the input are no multiple of groups={self.groups}"
+            raise errors.ShapeError(errors.compose(type(self).__name__, fault, "", path()))
         self.in_channels = channels
         first = (channels, self.out_channels) if self.transposed else (self.out_channels, channels)
         self.weight.materialize((first[0], first[1] // self.groups, *self.kernel_size))
         if self.bias is not None:
             self.bias.materialize((self.out_channels,))
         self.reset_parameters()
+
+    def _sizes(self):
+        o, g = self.out_channels, self.groups
+        return {"weight": (*((None, o // g) if self.transposed else (o, None)), *self.kernel_size), "bias": (o,)}
 
 
 def _conv(plain):
@@ -206,17 +233,16 @@ def _norm(plain):
                 self.num_features = known.shape[0]
                 return
             ranks = [len(s.split(", ")) for s in self.shapes]
-            if input.ndim not in ranks:
-                raise errors.ShapeError(
-                    f"{type(self).__name__}: input must be {' or '.join(f'({s})' for s in self.shapes)}, "
-                    f"got {errors.describe(input)}"
-                )
+            self._input(input, ranks, f"be {' or '.join(f'({s})' for s in self.shapes)}")
             batched = self.shapes[ranks.index(input.ndim)].startswith("N")
             self.num_features = input.shape[1 if batched else 0]
             for value in (self.weight, self.bias, self.running_mean, self.running_var):
                 if value is not None:
                     value.materialize((self.num_features,))
             self.reset_parameters()
+
+        def _sizes(self):
+            return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (None,))
 
     return _named(Lazy, plain, "num_features is the number of channels")
 

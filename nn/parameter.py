@@ -60,9 +60,10 @@ class Uninitialized:
 
     def materialize(self, shape, device=None, dtype=None) -> None:
         """Become a parameter (or buffer) of this shape, with values that are still to be set."""
-        like = self.data
+        like, shape = self.data, (shape,) if hasattr(shape, "__index__") else shape
+        values = empty(*shape, device=device or like.device, dtype=dtype or like.dtype)
         self.__class__ = self.cls_to_become
-        self.data = empty(*shape, device=device or like.device, dtype=dtype or like.dtype)
+        self.data = values
 
     def __deepcopy__(self, memo):
         memo[id(self)] = copied = _uninitialized(type(self), self.requires_grad, self.device, self.dtype, self.__dict__)
@@ -102,6 +103,20 @@ class UninitializedBuffer(Uninitialized, Buffer):
         self = Buffer(empty(0, device=device, dtype=dtype), persistent).requires_grad_(requires_grad)
         self.__class__ = cls
         return self
+
+
+UninitializedTensorMixin = Uninitialized
+
+
+def is_lazy(param) -> bool:
+    """Whether a parameter or buffer has no shape yet.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> [tl.nn.parameter.is_lazy(layer.weight) for layer in (tl.nn.LazyLinear(2), tl.nn.Linear(3, 2))]
+        [True, False]
+    """
+    return isinstance(param, Uninitialized)
 
 
 def _uninitialized(cls, requires_grad, device, dtype, attributes):

@@ -74,6 +74,10 @@ def test_sync_batch_norm_takes_the_place_of_batch_norm(device):
     assert type(made[1][0]) is nn.SyncBatchNorm and made[1][0].weight is weight and not made[1][0].training
     assert type(made[2]) is nn.GroupNorm and all((v == state[k]).all() for k, v in made.state_dict().items())
     assert type(nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm2d(2))) is nn.SyncBatchNorm
+    lazy = nn.Sequential(nn.BatchNorm1d(3), nn.LazyBatchNorm1d())
+    with pytest.raises(errors.TensorliteError, match="1 is a LazyBatchNorm1d without sizes; call the model once"):
+        nn.SyncBatchNorm.convert_sync_batchnorm(lazy)
+    assert type(lazy[0]) is nn.BatchNorm1d
     with pytest.raises(errors.ArgumentError, match="several processes"):
         nn.SyncBatchNorm(3, process_group=object())
     with pytest.raises(errors.ShapeError, match="at least 2 dimensions"):

@@ -147,13 +147,48 @@ def test_in_a_model(device):
             "the 6 channels of the input are no multiple of groups=4",
         ),
         (lambda: nn.LazyBatchNorm2d(), (3, 4), r"LazyBatchNorm2d: input must be \(N, C, H, W\)"),
+        (lambda: nn.LazyLinear(2), (), "LazyLinear: input must have at least 1 dimension"),
     ],
 )
 def test_a_wrong_first_input_changes_nothing(layer, shape, text):
     layer = layer()
     with pytest.raises(errors.ShapeError, match=text):
-        layer(tl.ones(*shape))
+        layer(tl.ones(shape))
     assert layer.has_uninitialized_params() and type(layer).__name__.startswith("Lazy")
+
+
+def test_a_wrong_first_input_is_told_with_the_layers_place():
+    with pytest.raises(errors.ShapeError, match=r"LazyConv2d: input must have 4 .*, in 0\.1$"):
+        nn.Sequential(nn.Sequential(nn.ReLU(), nn.LazyConv2d(2, 3)))(tl.ones(3))
+    with pytest.raises(errors.ShapeError, match=r"LazyLinear: input must have at least 1 dimension .*got \[1, 2\]"):
+        nn.LazyLinear(2)([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "shape", "text"),
+    [
+        (lambda: nn.LazyLinear(2), "weight", (5, 3), r"weight: shape \(5, 3\) was given, \(2, any\) is needed"),
+        (lambda: nn.LazyLinear(2), "weight", (2,), r"\(2, any\) is needed"),
+        (lambda: nn.LazyLinear(2), "bias", (3,), r"bias: shape \(3,\) was given, \(2\) is needed"),
+        (lambda: nn.LazyConv2d(4, (3, 2)), "weight", (4, 6, 3, 3), r"\(4, any, 3, 2\) is needed"),
+        (lambda: nn.LazyConvTranspose1d(4, 3, groups=2), "weight", (6, 4, 3), r"\(any, 2, 3\) is needed"),
+        (lambda: nn.LazyBatchNorm1d(), "running_mean", (3, 1), r"\(any\) is needed"),
+    ],
+)
+def test_a_state_of_other_known_sizes_is_refused(layer, name, shape, text):
+    layer = layer()
+    with pytest.raises(errors.TensorliteError, match=text):
+        layer.load_state_dict({name: tl.ones(*shape)}, strict=False)
+    assert all(nn.parameter.is_lazy(p) for p in layer.parameters())
+
+
+def test_materialize_takes_an_int_and_refuses_a_negative_size_first():
+    p = nn.UninitializedParameter()
+    with pytest.raises(errors.TensorliteError):
+        p.materialize((-1, 2))
+    assert nn.parameter.is_lazy(p)
+    p.materialize(3)
+    assert p.shape == (3,) and type(p) is nn.Parameter and not nn.parameter.is_lazy(p)
 
 
 def test_a_users_own_lazy_layer():
