@@ -75,6 +75,13 @@ def _parametrized(cls):
         def __dir__(self):
             return sorted({*super().__dir__(), *_lists(self)})
 
+        def _check_name(self, name, *rest):
+            if name in _lists(self):  # it would be saved and trained, and never used
+                raise errors.ArgumentError(
+                    f"{type(self).__name__}: {name!r} is parametrized: assign to it, or call remove_parametrizations first"
+                )
+            super()._check_name(name, *rest)
+
         def __reduce_ex__(self, protocol):
             return _remade, (cls,), self.__getstate__()
 
