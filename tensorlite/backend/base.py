@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from tensorlite.backend import threads
+from tensorlite.backend import blas, threads
 from tensorlite.backend.channels import ChannelKernels
 from tensorlite.backend.places import PlaceKernels, basic as _basic  # noqa: F401
 from tensorlite.backend.special import SpecialFunctions
@@ -101,10 +101,12 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
 
     def facts(self) -> dict:
         """What a person wants to know of this backend: the BLAS it uses, and the thread settings."""
-        blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+        built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+        kernels = blas.kernels()
         set_to = ", ".join(f"{n}={os.environ[n]}" for n in threads.VARIABLES if n in os.environ)
         return {
-            "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+            "blas": f"{built.get('name', 'unknown')} {built.get('version', '')}".strip()
+            + (f", kernels for {kernels}" if kernels else ""),
             "threads": f"{threads.get_num_threads()} of {os.cpu_count()}" + (f" ({set_to})" if set_to else ""),
         }
 

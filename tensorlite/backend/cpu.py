@@ -9,6 +9,7 @@ import mmap
 
 import numpy as np
 
+from tensorlite.backend import blas
 from tensorlite.backend.base import Backend, memory
 from tensorlite.backend.cpu_attention import AttentionKernels
 from tensorlite.backend.cpu_channels import Channels
@@ -52,6 +53,7 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
 
     def __init__(self):
         keep_freed_memory()
+        blas.suit()
 
     def writable(self, value):
         array = self.as_array(value)

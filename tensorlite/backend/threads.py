@@ -1,19 +1,15 @@
 """How many threads the CPU backend uses: its kernels spread their chunks over them (`each`), and the BLAS of NumPy has its own."""
 
 import contextlib
-import ctypes
-import functools
-import glob
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from tensorlite.backend import blas
 from tensorlite.errors import ArgumentError
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-SETTERS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads64_",
-           "openblas_set_num_threads", "MKL_Set_Num_Threads")  # fmt: skip
 
 
 class _State:
@@ -52,27 +48,7 @@ def set_num_threads(num_threads: int) -> None:
         _state.pool.shutdown(wait=False)
         _state.pool = None
     _state.count = num_threads
-    if setter := _blas():
-        setter(num_threads)
-
-
-@functools.cache
-def _blas():
-    """The function of the loaded BLAS that sets its number of threads; None where there is none (Apple's Accelerate)."""
-    folder = os.path.dirname(np.__file__)
-    paths = glob.glob(os.path.join(folder + ".libs", "*blas*")) + glob.glob(os.path.join(folder, ".dylibs", "*blas*"))
-    if not paths and os.path.exists("/proc/self/maps"):  # NumPy was built against a library of the system
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            paths = sorted({line.split()[-1] for line in maps if "blas" in line or "mkl_rt" in line})
-    for path in paths:
-        with contextlib.suppress(OSError):
-            library = ctypes.CDLL(path)
-            for name in SETTERS:
-                if hasattr(library, name):
-                    setter = getattr(library, name)
-                    setter.argtypes, setter.restype = [ctypes.c_int], None
-                    return setter
-    return None
+    blas.set_num_threads(num_threads)
 
 
 def each(work, parts, light=False) -> list:
@@ -111,15 +87,13 @@ def each(work, parts, light=False) -> list:
 @contextlib.contextmanager
 def one_blas_thread():
     """Inside, the BLAS uses one thread: for products too small to be cut, and within threads."""
-    setter = _blas() if get_num_threads() > 1 else None
-    if setter is None:
+    if get_num_threads() < 2 or not blas.set_num_threads(1):
         yield
         return
-    setter(1)
     try:
         yield
     finally:
-        setter(_state.count)
+        blas.set_num_threads(_state.count)
 
 
 def _forget_pool():
