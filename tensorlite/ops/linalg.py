@@ -362,6 +362,9 @@ def lstsq(A, B, rcond=None, *, driver=None) -> Lstsq:
 
     if mode.now.casts:
         return mode.casts.call("linalg.lstsq", lstsq, A, B, rcond, driver=driver)
+    call = lambda a, b: lstsq(a, b, rcond, driver=driver)  # noqa: E731
+    if mode.vmap is not None and (out := mode.vmap.each(call, (A, B))) is not None:
+        return out
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
         raise errors.ArgumentError(f"linalg.lstsq: driver must be gels, gelsy, gelsd or gelss, got {driver!r}")
     vector = isinstance(B, Tensor) and isinstance(A, Tensor) and B.ndim == A.ndim - 1 and B.shape == A.shape[:-1]

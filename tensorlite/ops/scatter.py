@@ -266,12 +266,9 @@ def _reduced(input, key, src, index, how, include_self):
         total = _write(AddAt, _plain(start), src, used, key=key)
         if how == "sum":
             return total
-        b, dtype = input.device.backend, input.array.dtype
-        counts = b.xp.ones(input.array.shape, dtype=dtype)
-        if not include_self:
-            b.put(counts, key, 0)
-        b.add_at(counts, key, b.xp.ones(src.shape, dtype=dtype))
-        counts = wrap(counts, input.device)
+        ones = lambda x: wrap(input.device.backend.xp.ones(x.array.shape, input.array.dtype), input.device)  # noqa: E731
+        counts = ones(input) if include_self else _assign(ones(input), key, 0, used)
+        counts = _write(AddAt, counts, ones(src), used, key=key)
         return total / counts if input.dtype.is_floating_point else total // counts
     if not include_self:
         limit = {"prod": 1, "amax": -math.inf, "amin": math.inf}[how]
@@ -405,6 +402,8 @@ def put(input, index, source, accumulate=False) -> Tensor:
     have them added. Of repeated ones the last is kept."""
     source = _alike("put", input, "source", _a_tensor("put", "source", source))
     integers("put", index)
+    if mode.vmap is not None and (out := mode.vmap.each(put, (input, index, source, accumulate))) is not None:
+        return out
     if math.prod(source.shape) != math.prod(index.shape):
         raise errors.ShapeError(
             f"put: source {tuple(source.shape)} and index {tuple(index.shape)} must have as many elements as each other"
@@ -433,6 +432,8 @@ def masked_scatter(input, mask, source) -> Tensor:
         ShapeError: source has fewer elements than mask has True, or input and mask do not broadcast.
     """
     a_mask("masked_scatter", mask)
+    if mode.vmap is not None and (out := mode.vmap.each(masked_scatter, (input, mask, source))) is not None:
+        return out
     source = _alike("masked_scatter", input, "source", _a_tensor("masked_scatter", "source", source))
     shape = broadcast("masked_scatter", input, mask)
     if not shape:

@@ -258,7 +258,7 @@ def _shares(name, q, input):
             )
         if q.ndim > 1:
             raise errors.ShapeError(f"{name}: q must be a number or a vector, got {errors.describe(q)}")
-        right = bool(((q >= 0) & (q <= 1)).all())
+        right = not q.array.size or bool((q.array.min() >= 0) & (q.array.max() <= 1))
     if not right:
         raise errors.ArgumentError(f"{name}: q must lie in 0 to 1, got {q.tolist()}")
     return q
@@ -349,6 +349,8 @@ def histc(input, bins=100, min=0, max=0) -> Tensor:
         tensor([0., 2., 1., 0.])
     """
     need_float("histc", input)
+    if now.vmap is not None and (out := now.vmap.each(histc, (input, bins, min, max))) is not None:
+        return out
     return Histogram.apply(input.detach(), _edges("histc", input, bins, min, max), None)
 
 
@@ -370,6 +372,9 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
             )
         edges = bins.detach()
     else:
+        call = lambda x, w: histogram(x, bins, range=range, weight=w, density=density)  # noqa: E731
+        if now.vmap is not None and (out := now.vmap.each(call, (input, weight))) is not None:
+            return out
         edges = _edges("histogram", input, bins, *(range or (0, 0)))
     weight = None if weight is None else cast(weight.detach(), input.dtype)
     hist = Histogram.apply(input.detach(), edges, weight)
