@@ -44,7 +44,9 @@ def calls(record):
 def loop(function, columns):
     """The results for each example, stacked; None where they differ in shape."""
     found = [function(*[tl.tensor(c[k]) for c in columns]) for k in range(N)]
-    return [np.stack([host(t) for t in c]) if len({t.shape for t in c}) == 1 else None for c in zip(*found, strict=True)]
+    return [
+        np.stack([host(t) for t in c]) if len({t.shape for t in c}) == 1 else None for c in zip(*found, strict=True)
+    ]
 
 
 def equal(found, wanted):
