@@ -16,7 +16,12 @@ class Index(Op):
 
     def forward(b, x, *, key, basic):
         try:
-            return x[key], (x.shape,)
+            out = x[key]
+            if (
+                not basic and not out.flags.c_contiguous
+            ):  # NumPy lets the dimensions of index arrays come first in memory
+                out = b.xp.ascontiguousarray(out)
+            return out, (x.shape,)
         except (IndexError, ValueError) as e:
             raise keys.explain(b, x.shape, key, e) from None
 

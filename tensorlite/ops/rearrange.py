@@ -15,7 +15,7 @@ class Roll(Op):
     name, formula, local = "roll", "x[i - shift], around the end", "g[i + shift]"
 
     def forward(b, x, *, shifts, dims):
-        return b.xp.roll(x, shifts, dims)
+        return b.xp.ascontiguousarray(b.xp.roll(x, shifts, dims)).reshape(x.shape)
 
     rules = lambda m, g, shifts, dims: m.roll(g, shifts=tuple(-s for s in shifts), dims=dims)  # noqa: E731
 

@@ -84,7 +84,8 @@ class Cat(Op):
         starts = [0]
         for x in inputs:
             starts.append(starts[-1] + x.shape[dim])
-        return b.xp.concatenate(inputs, axis=dim), (starts,)
+        out = b.xp.concatenate(inputs, axis=dim)  # NumPy keeps the order that all inputs have, transposed ones too
+        return out if out.flags.c_contiguous else b.xp.ascontiguousarray(out), (starts,)
 
     def rule(m, g, i, starts, dim):
         key = (slice(None),) * dim + (slice(starts[i], starts[i + 1]), ...)
