@@ -62,3 +62,17 @@ def test_the_environment_is_left_as_it_was():
     before = dict(os.environ)
     blas.suit()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0, 1, 7, 1000, 1024, 5000])
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("there", [True, False])
+def test_sums_of_two_vectors(kind, size, readonly, there, monkeypatch):
+    if not there:
+        monkeypatch.setattr(blas, "_axpby", lambda kind: None)
+    x, y = np.random.default_rng(0).standard_normal((2, size)).astype(kind)
+    x.flags.writeable = not readonly
+    wanted = 0.25 * x.astype(float) - 1.5 * y.astype(float)
+    blas.axpby(0.25, x, -1.5, y)
+    assert y.dtype == kind and np.allclose(y, wanted, atol=1e-6 if kind is np.float32 else 1e-15)
