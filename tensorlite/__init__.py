@@ -9,7 +9,14 @@ from os import path as _path
 if not _path.isdir(_path.join(__path__[0], "nn")):  # git made no links here: nn/ and models/ lie beside this folder
     __path__.append(_path.dirname(__path__[0]))
 
-from tensorlite import backend as _backend, errors, interop as _interop, methods as _methods, random as _random
+from tensorlite import (
+    backend as _backend,
+    errors,
+    fillers as _fillers,
+    interop as _interop,
+    methods as _methods,
+    random as _random,
+)
 from tensorlite.backend import Device as device, get_default_device, set_default_device
 from tensorlite.backend.dtypes import (
     bool_ as bool,
@@ -184,6 +191,7 @@ _LAZY = {
         )
     },
     "BFloat16Tensor": ("tensorlite.compat", "BFloat16Tensor"),
+    "default_generator": ("tensorlite.random", "default_generator"),
     **{
         name: (f"tensorlite.{name}", None)
         for name in ("accelerator", "amp", "backends", "distributed", "mps", "version")

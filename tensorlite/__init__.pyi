@@ -18,9 +18,11 @@ from tensorlite import data as data
 from tensorlite import distributed as distributed
 from tensorlite import elementwise as elementwise
 from tensorlite import errors as errors
+from tensorlite import fillers as fillers
 from tensorlite import func as func
 from tensorlite import function as function
 from tensorlite import graph as graph
+from tensorlite import holders as holders
 from tensorlite import hooks as hooks
 from tensorlite import inplace as inplace
 from tensorlite import interop as interop
@@ -65,6 +67,8 @@ from tensorlite.backend.threads import get_num_threads as get_num_threads
 from tensorlite.backend.threads import set_num_threads as set_num_threads
 from tensorlite.compat import compile as compile
 from tensorlite.compat import get_float32_matmul_precision as get_float32_matmul_precision
+from tensorlite.compat import layout as layout
+from tensorlite.compat import memory_format as memory_format
 from tensorlite.compat import set_default_tensor_type as set_default_tensor_type
 from tensorlite.compat import set_float32_matmul_precision as set_float32_matmul_precision
 from tensorlite.compat import set_printoptions as set_printoptions
@@ -450,6 +454,8 @@ def ceil_(input) -> Any:
 def celu_(input, alpha=1.0) -> Tensor:
     """celu in place: the same memory; returns input."""
 cfloat: _dtype
+channels_last: Any
+channels_last_3d: Any
 def clamp_(input, min=None, max=None) -> Tensor:
     """clamp in place: the same memory, seen by all views; returns self."""
 def clamp_max_(input, max) -> Tensor:
@@ -465,6 +471,7 @@ complex128: _dtype
 complex64: _dtype
 concat = _concat
 concatenate = _concatenate
+contiguous_format: Any
 def copysign(input, other) -> Tensor:
     """|x| with the sign of y, elementwise with broadcasting. Slope d/dx: sign(x) sign(y); d/dy: 0. The slope at x = 0 is chosen as 0."""
 def cos(input) -> Tensor:
@@ -475,6 +482,7 @@ def cosh(input) -> Tensor:
     """(e^x + e^-x) / 2, elementwise. Slope d/dx: sinh x."""
 def cosh_(input) -> Any:
     """cosh in place: the same memory, seen by all views; returns self."""
+default_generator: Generator
 def deg2rad_(input) -> Tensor:
     """deg2rad in place: the same memory, seen by all views; returns self."""
 detach_ = _detach_
@@ -655,6 +663,7 @@ def ones_like(input, *args, dtype=None, device=None, requires_grad=False, **othe
 pi: builtins.float
 def polar(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
+preserve_format: Any
 def rad2deg_(input) -> Tensor:
     """rad2deg in place: the same memory, seen by all views; returns self."""
 def reciprocal(input) -> Tensor:
@@ -713,6 +722,7 @@ def square(input) -> Tensor:
     """x^2, elementwise. Slope d/dx: 2 x."""
 def square_(input) -> Any:
     """square in place: the same memory, seen by all views; returns self."""
+strided: Any
 subtract = _subtract
 swapdims = _swapdims
 def tan(input) -> Tensor:

@@ -5,8 +5,9 @@ from tensorlite.backend import Device, dtypes, set_default_device, text
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "compile", "complex", "get_float32_matmul_precision", "polar", "set_default_tensor_type", "set_float32_matmul_precision",
-    "set_printoptions", "sparse_coo_tensor", "sparse_csr_tensor", "spmm", "view_as_complex", "view_as_real",
+    "channels_last", "channels_last_3d", "compile", "complex", "contiguous_format", "get_float32_matmul_precision", "layout",
+    "memory_format", "polar", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision", "set_printoptions",
+    "sparse_coo_tensor", "sparse_csr_tensor", "spmm", "strided", "view_as_complex", "view_as_real",
 ]  # fmt: skip
 
 _PRECISIONS = ("highest", "high", "medium")
@@ -14,6 +15,27 @@ _precision = "highest"
 
 
 # ---------------------------------------------------------------- accepted without effect
+class memory_format:
+    """PyTorch's tl.channels_last, tl.contiguous_format, ...: accepted where PyTorch takes them, without effect here, where a new
+    tensor always lies in memory row by row."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return f"tensorlite.{self.name}"
+
+
+class layout(memory_format):
+    """The layout of a tensor: here always tl.strided, one memory and a step for each dimension."""
+
+
+channels_last, channels_last_3d, contiguous_format, preserve_format = (
+    memory_format(name) for name in ("channels_last", "channels_last_3d", "contiguous_format", "preserve_format")
+)
+strided = layout("strided")
+
+
 def compile(model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False):
     """The model or function itself: there is no compiler. As PyTorch's it also serves as a decorator, `@tl.compile`."""
     return (lambda f: f) if model is None else model
@@ -158,6 +180,7 @@ def _to_dense(self, dtype=None):
     return self if dtype is None else self.to(dtype)
 
 
+Tensor.layout = property(lambda self: strided, doc="How the tensor lies in memory: tl.strided, always.")
 Tensor.type, Tensor.pin_memory, Tensor.is_pinned = _type, _pin_memory, _is_pinned
 Tensor.is_complex, Tensor.to_dense = _is_complex, _to_dense
 for _name in ("is_xpu", "is_mps", "is_sparse", "is_quantized", "is_meta", "is_nested"):

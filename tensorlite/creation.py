@@ -18,10 +18,18 @@ def _finish(array, device, requires_grad):
     return t.requires_grad_() if requires_grad else t
 
 
+def ignored(op, other):
+    """Refuse keyword arguments but those that are accepted without effect."""
+    if other and not _WITHOUT_EFFECT.issuperset(other):
+        name = sorted(set(other) - _WITHOUT_EFFECT)[0]
+        if name == "out":
+            raise errors.ArgumentError(f"{op}: out= is not supported; assign the result, or use copy_")
+        raise errors.ArgumentError(f"{op}: unknown argument {name!r}")
+
+
 def _where(op, dtype, device, other):
     """The device, and the dtype (None: the default), that a creation function was asked for."""
-    if other and not _WITHOUT_EFFECT.issuperset(other):
-        raise errors.ArgumentError(f"{op}: unknown argument {sorted(set(other) - _WITHOUT_EFFECT)[0]!r}")
+    ignored(op, other)
     return as_device(device), dtypes.as_dtype(dtype) if dtype is not None else dtypes.get_default_dtype()
 
 
@@ -154,6 +162,8 @@ def kwargs_size(name, size):
     size = dims.shape_of(name, size)
     if any(n < 0 for n in size):
         raise errors.ShapeError(f"{name}: sizes cannot be negative, got {size}")
+    if math.prod(size) >= 2**60:
+        raise errors.ShapeError(f"{name}: no memory holds a tensor of shape {size}")
     return size
 
 
@@ -221,6 +231,8 @@ def _beside(like, made):
 
 def _like(name, function):
     def make(input, *args, dtype=None, device=None, requires_grad=False, **other):
+        if not isinstance(input, Tensor):
+            raise errors.DTypeError(f"{name}: a tensor is needed, not {type(input).__name__}; use tl.tensor(...)")
         kw = {"dtype": dtype or input.dtype, "device": device or input.device, "requires_grad": requires_grad}
         return _beside(input, function(tuple(input.shape), *args, **kw, **other))
 

@@ -200,7 +200,9 @@ def setitem(x, key, value):
 
 
 def fill_(self, value) -> Tensor:
-    """Every element becomes `value` (a number or a 0-d tensor), in place."""
+    """Every element becomes `value` (a number or a 0-d tensor), in place. Raises ShapeError for more than one value."""
+    if getattr(value, "ndim", 0) or isinstance(value, (list, tuple)):
+        raise errors.ShapeError(f"fill_: one value is needed, got {errors.describe(value)}; copy_ takes many")
     setitem(self, ..., value)
     return self
 
@@ -248,7 +250,7 @@ def _diagonal_key(x, again):
     return tuple([wrap(k, x.device) for k in key])
 
 
-def turn(x, name, function, *args):
+def turn(x, name, function, *args, **kwargs):
     """x itself becomes function(x, ...), a view of what it was: the same memory in another shape. Returns x.
 
     The views of x stay as they are: they look at `old`, which stands for what x was.
@@ -259,7 +261,7 @@ def turn(x, name, function, *args):
     old = wrap(x.array, x.device, x.node)
     old.version, old.view_of = x.version, x.view_of
     with set_grad_enabled(mode.grad or old.node is not None):  # under no_grad too x stays what it was, in another shape
-        new = function(old, *args)
+        new = function(old, *args, **kwargs)
     if new is old:
         return x
     views = [r() for r in x.version.views]

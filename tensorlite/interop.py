@@ -183,12 +183,17 @@ def is_inference(self) -> bool:
     return False
 
 
-def cpu(self) -> Tensor:
+def cpu(self, memory_format=None) -> Tensor:
     """This tensor on the CPU; itself if it is there."""
     return convert.to(self, "cpu")
 
 
-def cuda(self, device=None, non_blocking=False) -> Tensor:
+def get_device(self) -> int:
+    """The number of the GPU the tensor is on; -1 on the CPU."""
+    return -1 if self.device.type == "cpu" else self.device.index or 0
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     """This tensor on a GPU; itself if it is there."""
     return convert.to(self, "cuda" if device is None else as_device(device))
 
@@ -208,7 +213,7 @@ def _conversion(name, dtype):
 
 
 for _function in (
-    share_memory_, is_shared,
+    share_memory_, is_shared, get_device,
     tolist, size, dim, numel, element_size, stride, is_contiguous, is_floating_point, is_inference, cpu, cuda, type_as,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)

@@ -144,8 +144,8 @@ def _polygamma(self, n) -> Tensor:
 def _turned(name):
     function = getattr(shape, name)
 
-    def method(self, *args):
-        return inplace.turn(self, name + "_", function, *args)
+    def method(self, *args, **kwargs):
+        return inplace.turn(self, name + "_", function, *args, **kwargs)
 
     method.__wrapped__ = function
     method.__name__ = name + "_"

@@ -4,14 +4,13 @@ Dropout draws from Philox4x32-10 on the device itself, keyed by the generator's 
 """
 
 import contextlib
-import inspect
 import math
 import os
 import struct
 
-from tensorlite import errors, inplace
+from tensorlite import errors
 from tensorlite.backend import Device, as_device, dtypes, host
-from tensorlite.creation import _finish, kwargs_size
+from tensorlite.creation import _finish, ignored, kwargs_size
 from tensorlite.ops.join import broadcast_tensors
 from tensorlite.tensor import Tensor, mode, wrap
 
@@ -23,7 +22,7 @@ __all__ = [
 
 _STATE = struct.Struct("<8sQQ16s16sBI3x")  # mark, seed, runs of dropout, PCG64's state and increment, its kept half
 _MARK = b"tl pcg64"
-_DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}  # binary digits of the significand
+DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}  # binary digits of the significand
 
 
 class Generator:
@@ -97,15 +96,21 @@ class Generator:
         return self._seed, self._drawn
 
 
-default_generator = None
+_default = None
 
 
 def default() -> Generator:
     """The generator that is used where none is given; made at first use."""
-    global default_generator
-    if default_generator is None:
-        default_generator = Generator()
-    return default_generator
+    global _default
+    if _default is None:
+        _default = Generator()
+    return _default
+
+
+def __getattr__(name):
+    if name == "default_generator":
+        return default()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def manual_seed(seed: int) -> Generator:
@@ -145,19 +150,21 @@ def fork_rng(devices=None, enabled=True):
 
 
 # ---------------------------------------------------------------- drawing on the host
-def _draw(generator):
+def draw(generator):
     if mode.vmap is not None:
         mode.vmap.random("random")
+    if generator is not None and not isinstance(generator, Generator):
+        raise errors.DTypeError(f"random: generator must be a tl.Generator, not {type(generator).__name__}")
     return (generator or default()).numpy
 
 
-def _make(array, dtype, device, requires_grad=False):
+def make(array, dtype, device, requires_grad=False):
     device, d = as_device(device), dtypes.as_dtype(dtype or dtypes.get_default_dtype())
     array = host().xp.asarray(array).astype(d.dtype, copy=False)
     return _finish(device.backend.from_host(array), device, requires_grad)
 
 
-def _wide(name, dtype):
+def wide(name, dtype):
     """The dtype that NumPy draws in, for numbers of `dtype`."""
     d = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
     if not d.is_floating_point:
@@ -166,14 +173,14 @@ def _wide(name, dtype):
     return "float64" if d.itemsize == 8 else "float32"
 
 
-def _uniform(generator, size, name, dtype):
+def uniform(generator, size, name, dtype):
     """Numbers in [0, 1) in the digits of dtype: rounding to 16 bits must not give a 1."""
     d = dtypes.as_dtype(dtype or dtypes.get_default_dtype())
-    xp, values = host().xp, _draw(generator).random(size, dtype=_wide(name, d))
-    return xp.floor(values * 2.0 ** _DIGITS[d.name]) * 2.0 ** -_DIGITS[d.name] if d.itemsize == 2 else values
+    xp, values = host().xp, draw(generator).random(size, dtype=wide(name, d))
+    return xp.floor(values * 2.0 ** DIGITS[d.name]) * 2.0 ** -DIGITS[d.name] if d.itemsize == 2 else values
 
 
-def _on_host(x):
+def on_host(x):
     b = x.device.backend
     return host().xp.asarray(b.to_host(b.as_array(x.array)), dtype="float64")
 
@@ -183,30 +190,36 @@ def _floats(name, x):
         raise errors.DTypeError(f"{name}: a floating-point tensor is needed, got {errors.describe(x)}; use x.float()")
 
 
-def _need(name, right, rule, **got):
+def need(name, right, rule, **got):
     if not right:
         raise errors.ArgumentError(f"{name}: {rule}, got {', '.join(f'{k}={v}' for k, v in got.items())}")
 
 
 # ---------------------------------------------------------------- new tensors
-def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """Uniform in [0, 1)."""
+    ignored("rand", other)
     size = kwargs_size("rand", sizes if size is None else (size,))
-    return _make(_uniform(generator, size, "rand", dtype), dtype, device, requires_grad)
+    return make(uniform(generator, size, "rand", dtype), dtype, device, requires_grad)
 
 
-def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """Normal with mean 0 and variance 1."""
+    ignored("randn", other)
     size = kwargs_size("randn", sizes if size is None else (size,))
-    return _make(_draw(generator).standard_normal(size, dtype=_wide("randn", dtype)), dtype, device, requires_grad)
+    return make(draw(generator).standard_normal(size, dtype=wide("randn", dtype)), dtype, device, requires_grad)
 
 
-def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def randint(
+    low=0, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, **other
+) -> Tensor:
     """Whole numbers low..high-1 (int64): randint(high, size) or randint(low, high, size).
 
     Raises:
         ArgumentError: low is not below high, no tuple of sizes, or numbers that dtype cannot hold.
+        DTypeError: low or high is no int.
     """
+    ignored("randint", other)
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
@@ -215,27 +228,38 @@ def randint(low=0, high=None, size=None, *, generator=None, dtype=None, device=N
         raise errors.ArgumentError(
             f"randint: needs low < high and a tuple of sizes, got low={low}, high={high}, size={size}"
         )
-    return _make(_whole("randint", generator, low, high, kwargs_size("randint", (size,)), dtype or dtypes.int64),
+    return make(whole("randint", generator, low, high, kwargs_size("randint", (size,)), dtype or dtypes.int64),
                  dtype or dtypes.int64, device, requires_grad)  # fmt: skip
 
 
-def _whole(name, generator, low, high, size, dtype):
-    low, high = (int(v.item() if isinstance(v, Tensor) else v) for v in (low, high))
-    _need(name, low < high, "needs low < high and a tuple of sizes", low=low, high=high, size=size)
+def whole(name, generator, low, high, size, dtype):
+    low, high = (v.item() if isinstance(v, Tensor) else v for v in (low, high))
+    if not (hasattr(low, "__index__") and hasattr(high, "__index__")):
+        raise errors.DTypeError(f"{name}: low and high must be ints, got {low} and {high}")
+    low, high = low.__index__(), high.__index__()
+    need(name, low < high, "needs low < high and a tuple of sizes", low=low, high=high, size=size)
     d = dtypes.as_dtype(dtype)
     if d.category < 2:
         first, last = (0, 1) if d.category == 0 else (dtypes.iinfo(d).min, dtypes.iinfo(d).max)
-        _need(name, first <= low and high - 1 <= last, f"{d.name} holds {first} to {last} only", low=low, high=high)
-    return _draw(generator).integers(low, high, size)
+        need(name, first <= low and high - 1 <= last, f"{d.name} holds {first} to {last} only", low=low, high=high)
+    return draw(generator).integers(low, high, size)
 
 
-def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """The numbers 0..n-1 in random order (int64)."""
-    _need("randperm", n >= 0, "n must not be negative", n=n)
-    return _make(_draw(generator).permutation(n), dtype or dtypes.int64, device, requires_grad)
+def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
+    """The numbers 0..n-1 in random order (int64). Raises ArgumentError for a dtype that does not hold them all."""
+    ignored("randperm", other)
+    if not hasattr(n, "__index__"):
+        raise errors.DTypeError(f"randperm: n must be an int, not {type(n).__name__}")
+    need("randperm", n >= 0, "n must not be negative", n=n)
+    d = dtypes.as_dtype(dtype or dtypes.int64)
+    most = {0: lambda d: 2, 1: lambda d: dtypes.iinfo(d).max + 1, 2: lambda d: 2 ** DIGITS[d.name]}[d.category](d)
+    need("randperm", n <= most, f"{d.name} holds no more than 0 to {most - 1} exactly", n=n)
+    return make(draw(generator).permutation(n.__index__()), d, device, requires_grad)
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
+def normal(
+    mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, **other
+) -> Tensor:
     """Normal with the given mean and standard deviation: numbers with `size`, or tensors, which broadcast.
 
     There is no gradient for mean and std, as in PyTorch; mean + std * randn_like(mean) has one.
@@ -243,19 +267,20 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
     Raises:
         ArgumentError: std is negative, or numbers without a size. ShapeError: the tensors do not broadcast.
     """
+    ignored("normal", other)
     tensors = [v.detach() if isinstance(v, Tensor) else v for v in (mean, std)]
     like = next((v for v in tensors if isinstance(v, Tensor)), None)
     if isinstance(std, Tensor):
-        _need(
+        need(
             "normal",
-            not std.array.size or not (_on_host(std) < 0).any(),
+            not std.array.size or not (on_host(std) < 0).any(),
             "std must not be negative",
             std=errors.describe(std),
         )
     else:
-        _need("normal", std >= 0, "std must not be negative", std=std)
+        need("normal", std >= 0, "std must not be negative", std=std)
     if like is None:
-        _need("normal", size is not None, "numbers as mean and std need a size", mean=mean, std=std)
+        need("normal", size is not None, "numbers as mean and std need a size", mean=mean, std=std)
     else:
         if size is not None:
             raise errors.ArgumentError("normal: a size goes with numbers only; tensors have theirs")
@@ -283,7 +308,7 @@ def randn_like(
 
 def randint_like(
     input,
-    low,
+    low=0,
     high=None,
     *,
     generator=None,
@@ -310,9 +335,9 @@ def bernoulli(input, p=None, *, generator=None) -> Tensor:
 def poisson(input, generator=None) -> Tensor:
     """Whole numbers with the Poisson distribution of rate input, in its dtype. Raises ArgumentError for negative rates."""
     _floats("poisson", input)
-    rates = _on_host(input)
-    _need("poisson", bool((rates >= 0).all()), "rates must not be negative", smallest=rates.min(initial=0))
-    return _make(_draw(generator).poisson(rates), input.dtype, input.device)
+    rates = on_host(input)
+    need("poisson", bool((rates >= 0).all()), "rates must not be negative", smallest=rates.min(initial=0))
+    return make(draw(generator).poisson(rates), input.dtype, input.device)
 
 
 def binomial(count, prob, generator=None) -> Tensor:
@@ -320,10 +345,10 @@ def binomial(count, prob, generator=None) -> Tensor:
     _floats("binomial", count)
     _floats("binomial", prob)
     count, prob = broadcast_tensors(count, prob)
-    n, p = _on_host(count), _on_host(prob)
-    _need("binomial", not ((p < 0) | (p > 1)).any() and not (n < 0).any(), "counts from 0 and probabilities in [0, 1] are needed",
+    n, p = on_host(count), on_host(prob)
+    need("binomial", not ((p < 0) | (p > 1)).any() and not (n < 0).any(), "counts from 0 and probabilities in [0, 1] are needed",
           count=errors.describe(count), prob=errors.describe(prob))  # fmt: skip
-    return _make(_draw(generator).binomial(n.astype("int64"), p), count.dtype, count.device)
+    return make(draw(generator).binomial(n.astype("int64"), p), count.dtype, count.device)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None) -> Tensor:
@@ -336,11 +361,11 @@ def multinomial(input, num_samples, replacement=False, *, generator=None) -> Ten
         ArgumentError: negative, infinite, nan or all-zero weights, or more samples than can be drawn.
     """
     _floats("multinomial", input)
-    xp, weights, n = host().xp, _on_host(input), input.shape[-1] if input.ndim else 0
+    xp, weights, n = host().xp, on_host(input), input.shape[-1] if input.ndim else 0
     if weights.ndim not in (1, 2):
         raise errors.ShapeError(f"multinomial: weights must be a vector or a matrix, got {errors.describe(input)}")
     rows = weights.reshape(math.prod(weights.shape[:-1]), n)
-    _need("multinomial", num_samples > 0, "num_samples must be positive", num_samples=num_samples)
+    need("multinomial", num_samples > 0, "num_samples must be positive", num_samples=num_samples)
     if not xp.isfinite(rows).all() or (rows < 0).any() or (rows.sum(1) <= 0).any():
         raise errors.ArgumentError("multinomial: weights must be finite, not negative, not all zero in a row")
     possible = int((rows > 0).sum(1).min(initial=n))
@@ -349,7 +374,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None) -> Ten
             f"multinomial: {num_samples} samples without replacement from {possible} non-zero weights; "
             "pass replacement=True, or draw fewer"
         )
-    random = _draw(generator)
+    random = draw(generator)
     if replacement or num_samples == 1:
         picks = _by_cumulated(xp, rows, random.random((len(rows), num_samples)))
     else:  # Efraimidis and Spirakis 2006: the largest of u^(1/w)
@@ -357,7 +382,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None) -> Ten
             keys = xp.where(rows > 0, xp.log(random.random(rows.shape)) / rows, -math.inf)
         picks = xp.argsort(-keys, axis=1)[:, :num_samples]
     shape = (*weights.shape[:-1], num_samples)
-    return _make(picks.reshape(shape), dtypes.int64, input.device)
+    return make(picks.reshape(shape), dtypes.int64, input.device)
 
 
 def _by_cumulated(xp, rows, u):
@@ -373,77 +398,4 @@ def _by_cumulated(xp, rows, u):
     return xp.clip(picks, 0, last)  # rounding may reach the next row, but must not find a weight of 0
 
 
-# ---------------------------------------------------------------- fillers in place
-def _filler(name, draw):
-    def method(self, *args, generator=None, **kw):
-        values = draw(self, name, generator, *args, **kw)
-        inplace.setitem(self, ..., _make(values, self.dtype, self.device))
-        return self
-
-    own, _, last, *shown = inspect.signature(draw).parameters.values()
-    last = last.replace(kind=last.KEYWORD_ONLY, default=None)
-    method.__signature__ = inspect.Signature([own, *shown, last], return_annotation=Tensor)
-    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
-    method.__doc__ = f"Fill this tensor in place: {draw.__doc__}"
-    return method
-
-
-def _fill_uniform(self, name, generator, a=0.0, to=1.0):
-    """uniform in [a, to)."""
-    _need(name, a <= to, "the range must not end before it begins", a=a, to=to)
-    return _uniform(generator, tuple(self.shape), name, self.dtype) * (to - a) + a
-
-
-def _fill_normal(self, name, generator, mean=0.0, std=1.0):
-    """normal with the given mean and standard deviation."""
-    _need(name, std >= 0, "std must not be negative", std=std)
-    return _draw(generator).standard_normal(tuple(self.shape), dtype=_wide(name, self.dtype)) * std + mean
-
-
-def _fill_random(self, name, generator, low=None, to=None):
-    """whole numbers low..to-1; random_(to) begins at 0, random_() takes all that the dtype holds exactly, from 0."""
-    if to is None:
-        d, low, to = self.dtype, 0, low
-        if to is None:
-            to = 2 ** _DIGITS[d.name] + 1 if d.is_floating_point else 2 if d.category == 0 else dtypes.iinfo(d).max + 1
-    return _whole(name, generator, 0 if low is None else low, to, tuple(self.shape), self.dtype)
-
-
-def _fill_bernoulli(self, name, generator, p=0.5):
-    """1 with probability p (a number, or a tensor that broadcasts to this one), else 0."""
-    chances = _on_host(p) if isinstance(p, Tensor) else host().xp.asarray(float(p))
-    _need(name, bool(((chances >= 0) & (chances <= 1)).all()), "probabilities lie in [0, 1]", p=errors.describe(p))
-    return _draw(generator).random(tuple(self.shape)) < chances
-
-
-def _fill_exponential(self, name, generator, lambd=1.0):
-    """exponential with rate lambd: lambd exp(-lambd x) for x > 0."""
-    _need(name, lambd > 0, "lambd must be positive", lambd=lambd)
-    return _draw(generator).standard_exponential(tuple(self.shape), dtype=_wide(name, self.dtype)) / lambd
-
-
-def _fill_cauchy(self, name, generator, median=0.0, sigma=1.0):
-    """Cauchy with the given median and half width sigma."""
-    _need(name, sigma > 0, "sigma must be positive", sigma=sigma)
-    _wide(name, self.dtype)
-    return _draw(generator).standard_cauchy(tuple(self.shape)) * sigma + median
-
-
-def _fill_log_normal(self, name, generator, mean=1.0, std=2.0):
-    """numbers whose logarithm is normal with the given mean and standard deviation."""
-    _need(name, std > 0, "std must be positive", std=std)
-    return host().xp.exp(_fill_normal(self, name, generator, mean, std))
-
-
-def _fill_geometric(self, name, generator, p):
-    """how many tries of probability p until the first success: k = 1, 2, ... with p (1 - p)^(k - 1)."""
-    _need(name, 0 < p < 1, "p must lie between 0 and 1", p=p)
-    return _draw(generator).geometric(p, tuple(self.shape))
-
-
-for _name, _fill in {
-    "uniform_": _fill_uniform, "normal_": _fill_normal, "random_": _fill_random, "bernoulli_": _fill_bernoulli,
-    "exponential_": _fill_exponential, "cauchy_": _fill_cauchy, "log_normal_": _fill_log_normal, "geometric_": _fill_geometric,
-}.items():  # fmt: skip
-    setattr(Tensor, _name, _filler(_name, _fill))
 Tensor.multinomial, Tensor.bernoulli = multinomial, bernoulli

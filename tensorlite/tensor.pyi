@@ -416,13 +416,13 @@ class Tensor:
         """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
     def cov(self, *, correction=1, fweights=None, aweights=None) -> Tensor:
         """Covariance of variables (rows) over observations (columns): (V, N) -> (V, V), (N,) -> ()."""
-    def cpu(self) -> Tensor:
+    def cpu(self, memory_format=None) -> Tensor:
         """This tensor on the CPU; itself if it is there."""
     def cross(self, other, dim=None, *, out=None) -> Tensor:
         """tl.linalg.cross in its old form: without dim, along the first dimension of size 3."""
     def crow_indices(self, **kwargs) -> Tensor:
         """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
-    def cuda(self, device=None, non_blocking=False) -> Tensor:
+    def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
         """This tensor on a GPU; itself if it is there."""
     def cummax(self, dim=None, **kw) -> Tensor:
         """(values, indices) of the largest element up to each place along `dim`, the latest of several; once there was a nan
@@ -529,7 +529,7 @@ class Tensor:
     def exponential_(self, lambd=1.0, *, generator=None) -> Tensor:
         """Fill this tensor in place: exponential with rate lambd: lambd exp(-lambd x) for x > 0."""
     def fill_(self, value) -> Tensor:
-        """Every element becomes `value` (a number or a 0-d tensor), in place."""
+        """Every element becomes `value` (a number or a 0-d tensor), in place. Raises ShapeError for more than one value."""
     def fill_diagonal_(self, fill_value, wrap=False) -> Tensor:
         """The elements self[i, i, ...] become fill_value (a number), in place; wrap: a tall matrix begins again below."""
     def fix(self) -> Tensor:
@@ -537,7 +537,7 @@ class Tensor:
     def fix_(self) -> Tensor:
         """fix in place: the same memory, seen by all views; returns self."""
     def flatten(self, start_dim=0, end_dim=-1) -> Tensor:
-        """Join the dimensions start_dim..end_dim into one."""
+        """Join the dimensions start_dim..end_dim into one; input itself where that is one already."""
     def flip(self, *which, dims=None) -> Tensor:
         """input reversed along the given dimensions: flip(0), flip(0, 1) or flip((0, 1)). A copy, as in PyTorch."""
     def fliplr(self) -> Tensor:
@@ -586,6 +586,8 @@ class Tensor:
         """Fill this tensor in place: how many tries of probability p until the first success: k = 1, 2, ... with p (1 - p)^(k - 1)."""
     def ger(self, vec2) -> Tensor:
         """Every element of a vector times every one of another: out[i, j] = input[i] vec2[j]."""
+    def get_device(self) -> builtins.int:
+        """The number of the GPU the tensor is on; -1 on the CPU."""
     @property
     def grad(self) -> Tensor | None:
         """The gradient summed up by backward: for leaves, and for results after retain_grad()."""
@@ -722,6 +724,9 @@ class Tensor:
         dimensions gets leading ones of size 1."""
     def kthvalue(self, k, dim=-1, keepdim=False, **kw) -> Tensor:
         """(values, indices) of the k-th smallest element along `dim`, counted from 1; of equal ones the first first."""
+    @property
+    def layout(self) -> Any:
+        """How the tensor lies in memory: tl.strided, always."""
     def lcm(self, other) -> Tensor:
         """the least common multiple of x and y, elementwise with broadcasting."""
     def lcm_(self, other) -> Tensor:
@@ -979,8 +984,8 @@ class Tensor:
         """input * 180 / pi: radians as degrees."""
     def rad2deg_(self) -> Tensor:
         """rad2deg in place: the same memory, seen by all views; returns self."""
-    def random_(self, low=None, to=None, *, generator=None) -> Tensor:
-        """Fill this tensor in place: whole numbers low..to-1; random_(to) begins at 0, random_() takes all that the dtype holds exactly, from 0."""
+    def random_(self, from_=None, to=None, *, generator=None) -> Tensor:
+        """Fill this tensor in place: whole numbers from..to-1; random_(to) begins at 0, random_() takes all that the dtype holds exactly, from 0."""
     def ravel(self) -> Tensor:
         """All elements in one dimension; a view where the memory allows it."""
     def real(self) -> Tensor:
@@ -1161,7 +1166,7 @@ class Tensor:
         """Views of pieces: n of nearly equal size, the larger ones first; or cut at the indices given. (numpy.array_split)"""
     def tile(self, *sizes, dims=None) -> Tensor:
         """repeat, but with fewer counts than dimensions the counts are those of the last ones."""
-    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
+    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None) -> Tensor:
         """x on another device and/or in another dtype: x.to("cuda"), x.to(tl.float64), x.to("cuda", tl.float16), x.to(other)."""
     def to_dense(self, dtype=None) -> Tensor:
         """x, in another dtype where one is given: every tensor is dense."""
@@ -1207,8 +1212,8 @@ class Tensor:
         """Split dimension dim into `sizes` (one may be -1)."""
     def unfold(self, dimension, size, step) -> Tensor:
         """Sliding windows of `size` elements along a dimension, each `step` after the last: a view with a new last dimension."""
-    def uniform_(self, a=0.0, to=1.0, *, generator=None) -> Tensor:
-        """Fill this tensor in place: uniform in [a, to)."""
+    def uniform_(self, from_=0.0, to=1.0, *, generator=None) -> Tensor:
+        """Fill this tensor in place: uniform in [from, to); the first can be named `from` as in PyTorch, uniform_(**{"from": 2})."""
     def unique(self, sorted=True, return_inverse=False, return_counts=False, dim=None) -> Tensor:
         """The different elements, in ascending order; with `dim`, the different slices along it. Each nan is one of its own."""
     def unique_consecutive(self, return_inverse=False, return_counts=False, dim=None) -> Tensor:

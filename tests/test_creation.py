@@ -96,6 +96,10 @@ REFUSED = {
     "class below 0": (lambda: tl.nn.functional.one_hot(tl.tensor([-1])), errors.IndexRangeError, "one_hot: class -1 is out of range"),
     "classes of nothing": (lambda: tl.nn.functional.one_hot(tl.zeros(0, dtype=tl.int64)), errors.ArgumentError,
                            "one_hot: an empty tensor does not tell the number of classes; give num_classes"),
+    "more than memory holds": (lambda: tl.zeros(2**40, 2**40), errors.ShapeError, "zeros: no memory holds a tensor of shape"),
+    "out": (lambda: tl.zeros(2, out=tl.ones(2)), errors.ArgumentError, "zeros: out= is not supported; assign the result, or use copy_"),
+    "like a list": (lambda: tl.zeros_like([1.0]), errors.DTypeError, "zeros_like: a tensor is needed, not list"),
+    "filled with many": (lambda: tl.ones(2).fill_(tl.ones(2)), errors.ShapeError, "fill_: one value is needed, got float32 (2,)"),
     "classes in floats": (lambda: tl.nn.functional.one_hot(tl.ones(2)), errors.DTypeError, "one_hot: class numbers must be an integer"),
 }  # fmt: skip
 
@@ -117,6 +121,17 @@ def test_who_shares_memory():
     assert [x[0].item() for x in shared] == [7] * 4 and [x[0].item() for x in apart] == [0] * 4
     t = tl.tensor([1.0])
     assert tl.as_tensor(t) is t and tl.asarray(t) is t and tl.asarray(t, copy=True) is not t and tl.tensor(t) is not t
+
+
+def test_to_copies_where_it_is_asked_to(device):
+    """Of bools by position the second is copy, as in PyTorch."""
+    for lib in (tl, pytest.importorskip("torch")):
+        x = lib.ones(2)
+        same = [x.to(lib.float32), x.to(lib.float32, True), x.to(lib.float32, False, False), x.to(x), x.to(x.device)]
+        apart = [x.to(lib.float32, copy=True), x.to(lib.float32, False, True), x.to(x.device, lib.float32, True, True)]
+        assert all(y is x for y in same) and not any(y is x for y in apart)
+        assert x.layout is lib.strided and x.cpu().get_device() == -1
+        assert x.flatten() is x and x.reshape(1, 2).flatten(1) is not x and lib.ones(2, 3).flatten(1).shape == (2, 3)
 
 
 def test_tensor_of_a_tensor_is_cut_from_the_graph(device):
@@ -169,6 +184,13 @@ CALLS = {
             lambda t: t.tensor([1]).new_full((2,), 2.5), lambda t: t.ones(1).new_tensor([1, 2]),
             lambda t: t.ones(1).new_empty(2, 0),
             lambda t: t.ones(1, dtype=t.float64).new([1, 2]), lambda t: t.ones(1).new_empty_strided((0, 2), (1, 1))],
+    "layouts": [lambda t: t.zeros(2, layout=t.strided), lambda t: t.ones_like(t.ones(2), memory_format=t.preserve_format),
+                lambda t: t.ones(2, 3, 1, 1).to(memory_format=t.channels_last), lambda t: t.arange(3, layout=t.strided),
+                lambda t: t.ones(2, 3, 1, 1).to("cpu", t.float64, memory_format=t.contiguous_format),
+                lambda t: t.ones(2).contiguous(memory_format=t.contiguous_format), lambda t: t.eye(2, layout=t.strided),
+                lambda t: t.ones(2).cpu(memory_format=t.preserve_format), lambda t: t.randn(0, layout=t.strided),
+                lambda t: t.rand(0, layout=t.strided, pin_memory=False), lambda t: t.randperm(0, layout=t.strided),
+                lambda t: t.randint(1, (2,), layout=t.strided), lambda t: t.normal(0.0, 1.0, (0,), layout=t.strided)],
     "eye": [lambda t: t.eye(3), lambda t: t.eye(2, 3, dtype=t.bool), lambda t: t.eye(0), lambda t: t.eye(2, -1)],
     "indices": [lambda t: t.tril_indices(3, 3), lambda t: t.tril_indices(2, 4, -1),
     lambda t: t.triu_indices(3, 2, 1, dtype=t.int32),

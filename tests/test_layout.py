@@ -44,6 +44,7 @@ FLOORS = [
         "cuda",
         "data",
         "distributed",
+        "fillers",
         "func",
         "function",
     ]

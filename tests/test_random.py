@@ -161,6 +161,12 @@ def test_fork_rng_and_seeds():
         tl.manual_seed("x")
 
 
+def test_the_default_generator_has_its_name():
+    tl.manual_seed(7)
+    assert tl.default_generator is tl.random.default_generator and tl.default_generator.initial_seed() == 7
+    assert tl.equal(tl.rand(3, generator=tl.default_generator), tl.rand(3, generator=tl.Generator().manual_seed(7)))
+
+
 def test_the_default_generator_is_left_alone_by_others():
     tl.manual_seed(0)
     g = tl.Generator()
@@ -193,6 +199,12 @@ def test_shapes_and_dtypes(device):
     y.t()[1:].uniform_(2, 3)  # through a view
     assert (y[:, 0] == 0).all() and (y[:, 1:] >= 2).all()
     assert tl.zeros(3).bernoulli_(tl.tensor([0.0, 1.0, 0.0])).tolist() == [0, 1, 0]
+    assert (
+        tl.zeros(3).uniform_(**{"from": 2, "to": 2}).tolist()
+        == tl.zeros(3).random_(**{"from": 2}, to=3).tolist()
+        == [2] * 3
+    )
+    assert tl.randint_like(tl.ones(3), high=1).tolist() == [0, 0, 0]
 
 
 def test_gradients():
@@ -242,6 +254,13 @@ WRONG = [
     (lambda: tl.ones(2).geometric_(1.0), ArgumentError, "p must lie"),
     (lambda: tl.ones(2).cauchy_(0, -1), ArgumentError, "sigma must be positive"),
     (lambda: tl.ones(2).bernoulli_(2), ArgumentError, "lie in"),
+    (lambda: tl.ones(3).bernoulli_(tl.zeros(2)), ShapeError, r"bernoulli_: probabilities of shape \(2,\) do not broadcast"),
+    (lambda: tl.rand(2, generator=3), DTypeError, "generator must be a tl.Generator, not int"),
+    (lambda: tl.rand(2, out=tl.ones(2)), ArgumentError, "rand: out= is not supported"),
+    (lambda: tl.randn(2, color=1), ArgumentError, "randn: unknown argument 'color'"),
+    (lambda: tl.randint(0.5, 2, (2,)), DTypeError, "randint: low and high must be ints, got 0.5 and 2"),
+    (lambda: tl.randperm(2.5), DTypeError, "randperm: n must be an int, not float"),
+    (lambda: tl.randperm(300, dtype=tl.uint8), ArgumentError, "uint8 holds no more than 0 to 255 exactly, got n=300"),
     (lambda: tl.ones(2).log_normal_(0, 0), ArgumentError, "std must be positive"),
 ]  # fmt: skip
 

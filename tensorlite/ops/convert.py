@@ -57,16 +57,18 @@ def cast(x, dtype) -> Tensor:
     return Cast.apply(x if dtype.is_floating_point else x.detach(), dtype=dtype)
 
 
-def to(x, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
+def to(x, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None) -> Tensor:
     """x on another device and/or in another dtype: x.to("cuda"), x.to(tl.float64), x.to("cuda", tl.float16), x.to(other).
 
     Gradients come back to the device and dtype of x. The same object is returned when nothing changes (unless copy).
+    As in PyTorch, of bools by position the first is non_blocking and the second copy; memory_format has no effect.
     """
+    copy = copy or [a for a in args if isinstance(a, bool)][1:2] == [True]
     for a in args:
         if isinstance(a, Tensor):
             device, dtype = a.device, a.dtype
         elif isinstance(a, bool):
-            continue  # PyTorch's positional non_blocking, copy
+            continue
         elif isinstance(a, dtypes.dtype) or a in (float, int) or type(a).__module__ == "numpy" or isinstance(a, type):
             dtype = a
         elif a is not None:

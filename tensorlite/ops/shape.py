@@ -171,13 +171,15 @@ def reshape_as(input, other) -> Tensor:
 
 
 def flatten(input, start_dim=0, end_dim=-1) -> Tensor:
-    """Join the dimensions start_dim..end_dim into one."""
+    """Join the dimensions start_dim..end_dim into one; input itself where that is one already."""
     n = input.ndim
     first, last = one("flatten", start_dim, n), one("flatten", end_dim, n)
     if first > last:
         raise errors.ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if not n:
         return reshape(input, 1)
+    if first == last:
+        return input
     middle = 1
     for s in input.shape[first : last + 1]:
         middle *= s
