@@ -139,6 +139,36 @@ def test_logaddexp_at_a_tie_has_a_second_derivative(device):
     assert tl.autograd.grad(g, x)[0].item() == 0.25
 
 
+def test_second_slope_of_fmod_at_0_over_0(device):
+    x, y = (tl.tensor(0.0, dtype=tl.float64, requires_grad=True) for _ in range(2))
+    (g,) = tl.autograd.grad(tl.fmod(x, y), y, create_graph=True)
+    assert math.isnan(g.item()) and tl.autograd.grad(g, x)[0].item() == 0
+
+
+def test_where_beside_the_number_0(device):
+    """Its quick way through the bits: nan and infinities are gone, not multiplied; a zero keeps its sign."""
+    condition = tl.tensor([True, False, True, False])
+    for dtype in (tl.float16, tl.float32, tl.float64):
+        x = tl.tensor([-1.5, nan, -0.0, -inf], dtype=dtype)
+        for y, (a, b) in (
+            (tl.where(condition, x, 0.0), ([-1.5, 0.0, -0.0, 0.0], [True, False, True, False])),
+            (tl.where(~condition, 0.0, x), ([-1.5, 0.0, -0.0, 0.0], [True, False, True, False])),
+            (tl.where(condition, x, -0.0), ([-1.5, -0.0, -0.0, -0.0], [True] * 4)),
+        ):
+            assert y.dtype is dtype
+            np.testing.assert_array_equal(host(y), a)
+            np.testing.assert_array_equal(np.signbit(host(y)), b)
+        assert tl.where(condition.reshape(4, 1), x[:2], 0.0).shape == (4, 2)
+    assert tl.where(condition[0], tl.tensor(2.0), 0.0).item() == 2
+
+
+def test_whole_quotients_of_nothing(device):
+    """Nothing is divided by the zero."""
+    x, y = tl.zeros(0, 3, dtype=tl.int64), tl.tensor([[0, 1, 2]])
+    for f in (tl.floor_divide, tl.remainder, tl.fmod, lambda x, y: tl.div(x, y, rounding_mode="trunc")):
+        assert f(x, y).shape == (0, 3)
+
+
 def test_heaviside(device):
     x = [-1.0, 0.0, 1.0, nan]
     assert tl.heaviside(tl.tensor(x), tl.tensor(0.5)).tolist() == [0.0, 0.5, 1.0, 0.0]

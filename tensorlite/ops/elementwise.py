@@ -21,6 +21,11 @@ __all__ = [
 ]  # fmt: skip
 
 
+def flat(m, g):
+    """The gradient of a step: 0, also where g is infinite or nan."""
+    return m.where(g == 0, g, 0.0)
+
+
 # ---------------------------------------------------------------- sums, products, powers
 class Add(Elementwise):
     name, formula, local = "add", "x + y", ("1", "1")
@@ -73,16 +78,16 @@ def _no_bools(out, x, y):
 
 def _quotient(out, x, y):
     """out, unless integers were divided by zero, where NumPy gives 0 and a GPU anything."""
-    if out.dtype.kind in "iu" and bool((y == 0).any() if hasattr(y, "dtype") else y == 0):
+    if out.dtype.kind in "iu" and out.size and bool((y == 0).any() if hasattr(y, "dtype") else y == 0):
         raise errors.ArgumentError("an integer was divided by zero")
     return _no_bools(out, x, y)
 
 
 def _pow_base(m, g, x, y):
     if not hasattr(y, "dtype"):
-        return g * 0.0 if y == 0 else g * (y * x ** (y - 1))
+        return flat(m, g) if y == 0 else g * (y * x ** (y - 1))
     zero = y == 0  # the slope is 0 there, also at x = 0 where x^(y-1) is infinite
-    return g * m.where(zero, 0.0, y * x ** m.where(zero, 1.0, y - 1))
+    return m.where(zero, 0.0, g * (y * x ** m.where(zero, 1.0, y - 1)))
 
 
 def _pow_exponent(m, g, x, y, out):
@@ -156,7 +161,7 @@ class FloorDivide(Elementwise):
     def forward(b, x, y):
         return _quotient(x // y, x, y)
 
-    rules = (lambda m, g: g * 0.0, lambda m, g: g * 0.0)
+    rules = (flat, flat)
 
 
 class DivTrunc(Elementwise):
@@ -168,7 +173,7 @@ class DivTrunc(Elementwise):
         q = _quotient(x // y, x, y)  # rounded down: one more where that is not towards 0
         return (q + ((q * y != x) & ((x < 0) != (y < 0)))).astype(q.dtype, copy=False)
 
-    rules = (lambda m, g: g * 0.0, lambda m, g: g * 0.0)
+    rules = (flat, flat)
 
 
 class Remainder(Elementwise):
@@ -190,7 +195,7 @@ class Fmod(Elementwise):
     def forward(b, x, y):
         return _quotient(b.xp.fmod(x, y), x, y)
 
-    rules = (lambda m, g: g, lambda m, g, x, y: -g * m.trunc(x / y))
+    rules = (lambda m, g: g, lambda m, g, x, y: -g * m.div_trunc(x, y))
 
 
 # ---------------------------------------------------------------- maxima and mixtures
@@ -203,8 +208,8 @@ class Maximum(Elementwise):
         return b.xp.maximum(x, y)
 
     rules = (
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x < y)),
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x > y)),
+        lambda m, g, x, y: m.where(x < y, 0.0, m.where(x == y, g * 0.5, g)),
+        lambda m, g, x, y: m.where(x > y, 0.0, m.where(x == y, g * 0.5, g)),
     )
 
 
@@ -217,8 +222,8 @@ class Minimum(Elementwise):
         return b.xp.minimum(x, y)
 
     rules = (
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x > y)),
-        lambda m, g, x, y: m.where(x == y, g * 0.5, g * ~(x < y)),
+        lambda m, g, x, y: m.where(x > y, 0.0, m.where(x == y, g * 0.5, g)),
+        lambda m, g, x, y: m.where(x < y, 0.0, m.where(x == y, g * 0.5, g)),
     )
 
 

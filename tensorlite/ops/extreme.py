@@ -15,7 +15,8 @@ __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
 def _ties(m, g, x, out, dim):
     """The gradient of an extreme, shared evenly among the elements that reach it."""
     k = dims.kept(x.shape, dim)
-    return shared(m, g, x == m.reshape(out, shape=k), k, dim)
+    top = m.reshape(out, shape=k)
+    return shared(m, g, (x == top) | ((x != x) & (top != top)), k, dim)
 
 
 class Amax(Op):

@@ -287,14 +287,14 @@ class Sigmoid(Elementwise):
 
 
 class Relu(Elementwise):
-    """The slope at 0 is chosen as 0."""
+    """The slope at 0 is chosen as 0; nan stays nan, with slope 1."""
 
     name, formula, local = "relu", "max(x, 0)", "1 where x > 0"
 
     def forward(b, x):
         return b.xp.maximum(x, b.number(0, x.dtype))
 
-    rules = lambda m, g, out: g * (out > 0)  # noqa: E731
+    rules = lambda m, g, out: m.where(out <= 0, 0.0, g)  # noqa: E731  (not g *: inf times 0 is nan)
 
 
 # ---------------------------------------------------------------- public functions

@@ -34,8 +34,8 @@ def spread(m, g, shape, dim):
 
 def shared(m, g, hit, k, dim):
     """A reduced gradient, shared evenly among the elements where `hit`; k is the shape with keepdim."""
-    hit = m.cast(hit, dtype=g.dtype)
-    return m.reshape(g, shape=k) * hit / m.sum(hit, dim=dim, keepdim=True)
+    count = m.sum(m.cast(hit, dtype=g.dtype), dim=dim, keepdim=True)
+    return m.where(hit, m.reshape(g, shape=k) / count, 0.0)  # not times hit: inf times 0 is nan
 
 
 def axis(kw, dim, keepdim):

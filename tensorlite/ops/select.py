@@ -1,5 +1,7 @@
 """Choosing between values: where, masked_fill, clamp."""
 
+import math
+
 from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.elementwise import as_operand
@@ -11,13 +13,27 @@ from tensorlite.tensor import Tensor
 __all__ = ["clamp", "clamp_max", "clamp_min", "clip", "masked_fill", "where"]
 
 
+def _or_zero(x, kept):
+    """x where kept, else 0.0, for floating point: its bits times 1 or 0, many times as quick as `where`, which branches."""
+    return (x.view(f"i{x.dtype.itemsize}") * kept).view(x.dtype)
+
+
+def _zero(v, x):
+    """Whether v is the number 0.0 beside a floating-point array x."""
+    return type(v) is float and v == 0 and math.copysign(1.0, v) > 0 and x.dtype.kind == "f"
+
+
 class Where(Op):
     name, formula, local = "where", "x where condition, else y", ("", "1 where condition", "1 where not condition")
 
     def forward(b, condition, x, y):
         if not hasattr(x, "dtype"):
+            if _zero(x, y):
+                return _or_zero(y, ~condition)
             x = b.number(x, y.dtype)
         elif not hasattr(y, "dtype"):
+            if _zero(y, x):
+                return _or_zero(x, condition)
             y = b.number(y, x.dtype)
         return b.xp.where(condition, x, y)
 
@@ -39,7 +55,7 @@ class Clamp(Op):
 
     def _inside(m, g, x, low, high):
         inside = x == x if low is None else x >= low
-        return g * (inside if high is None else inside * (x <= high))
+        return m.where(inside if high is None else inside & (x <= high), g, 0.0)  # not g *: inf times 0 is nan
 
     rules = _inside
 

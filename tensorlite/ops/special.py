@@ -108,7 +108,7 @@ class Xlogy(Elementwise):
         return b.xp.where((x == 0) & (y == y), 0, x * b.xp.log(y)).astype(x.dtype, copy=False)
 
     rules = (
-        lambda m, g, x, y: g * m.where((x == 0) & (y <= 0), 0.0, m.log(y)),
+        lambda m, g, x, y: m.where((x == 0) & (y <= 0), 0.0, g * m.log(y)),
         lambda m, g, x, y: g * (x / m.where((x == 0) & (y == 0), 1.0, y)),
     )
 
