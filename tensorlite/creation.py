@@ -443,4 +443,6 @@ def is_floating_point(input) -> bool:
 
 def result_type(*values) -> dtypes.dtype:
     """The dtype an operation on these tensors and Python numbers gives, by PyTorch's promotion rules."""
-    return dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in values])
+    return dtypes.result_type(
+        *[v.array if isinstance(v, Tensor) else v.item() if hasattr(v, "item") else v for v in values]
+    )

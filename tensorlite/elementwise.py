@@ -180,7 +180,7 @@ def _unary(op):
 def as_operand(op, v):
     """v as a Tensor or a Python number. Raises NotAnOperand."""
     if isinstance(v, (Tensor, bool, int, float)):
-        return v
+        return float(v) if isinstance(v, float) else v  # NumPy's float64 is a Python float: no 0-d tensor
     if type(v).__module__ == "numpy" and hasattr(v, "dtype"):
         return wrap(v, Device("cpu")) if v.ndim else v.item()
     if isinstance(v, complex):

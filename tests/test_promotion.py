@@ -91,3 +91,25 @@ def test_one_operand(name, device):
 
 def test_polygamma(device):
     assert all(_same(lambda t, x: t.polygamma(1, x), operand) for operand in TENSORS)
+
+
+NUMPY_NUMBERS = {  # NumPy's numbers are taken as Python's: they raise the category of a dtype, but not its width
+    "add": lambda t, x, v: x + v,
+    "radd": lambda t, x, v: v + x,
+    "div": lambda t, x, v: t.div(x, v),
+    "where": lambda t, x, v: t.where(x > 0, x, v),
+    "clamp": lambda t, x, v: t.clamp(x, v),
+    "maximum of a sum": lambda t, x, v: (x * v).sum(),
+    "in place": lambda t, x, v: x.double().mul_(v),
+    "index_fill": lambda t, x, v: x.index_fill(0, t.tensor([0]), v),
+    "scatter": lambda t, x, v: x.scatter(0, t.tensor([0]), v),
+    "isin": lambda t, x, v: t.isin(x, v),
+    "bucketize": lambda t, x, v: t.bucketize(v, x),
+    "result_type": lambda t, x, v: t.zeros(1, dtype=t.result_type(x, v)),
+}
+
+
+@pytest.mark.parametrize("name", NUMPY_NUMBERS)
+def test_numbers_of_numpy(name, device):
+    for d, kind in itertools.product(DTYPES[1:], ("float64", "float32", "float16", "int64", "int32")):
+        _same(lambda t, x, kind=kind: NUMPY_NUMBERS[name](t, x, getattr(np, kind)(3)), (d, (2,)))

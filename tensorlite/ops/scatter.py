@@ -139,6 +139,8 @@ def _assign(input, key, value, used):
 def _alike(op, input, name, value):
     """Refuse a tensor of another dtype than input's, as PyTorch does; a number as one of input's dtype."""
     if not isinstance(value, Tensor):
+        if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+            value = value.item()
         if not isinstance(value, (bool, int, float)):
             raise errors.DTypeError(f"{op}: {name} must be a tensor or a number, not {type(value).__name__}")
         return number(op, value, input.dtype)

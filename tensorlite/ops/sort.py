@@ -218,6 +218,8 @@ def _tensor(name, value, like):
     """value, detached; a number as a 0-d tensor beside `like`."""
     if isinstance(value, Tensor):
         return value.detach()
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()
     if not isinstance(value, (bool, int, float)):
         raise errors.DTypeError(f"{name}: a tensor or a number is needed, not {type(value).__name__}")
     dtype = dtypes.result_type(like.array, value)
