@@ -7,7 +7,7 @@ themselves, so derivatives of every order come from one expression.
 
 from operator import attrgetter
 
-from tensorlite import errors, hooks
+from tensorlite import errors, holders, hooks
 from tensorlite.backend import dtypes
 from tensorlite.modes import (
     enable_grad,
@@ -183,7 +183,7 @@ def _joint(node, g, seen, grads):
     """All shares of a fused op at once, from its raw backward. `into`: arrays to write the first gradients of leaves to."""
     op, parents, values = node.op, node.parents, node.saved
     needs = [p is not None and p in seen for p in parents]
-    into = [None if p is None or p.buffer is None or p.grad is not None or p in grads else p.buffer for p in parents]
+    into = [None if p is None or p.buffer is None or p in grads else holders.buffer(p) for p in parents]
     saved = [values[i] for i in op.passes]
     if dtypes.BF16 is not None:
         saved = [dtypes.widen(v) for v in saved]
@@ -303,10 +303,11 @@ def _write_leaf(node, g, create, lent):
         old.array = old.device.backend.as_array(old.array)
         old.array += g
         old.version.bump("backward")
-    elif node.buffer is not None:
-        if g is not node.buffer:
-            node.buffer[...] = g
-        node.grad = wrap(node.buffer, node.device)
+    elif g is node.buffer:  # a fused op has written into it
+        node.grad = wrap(g, node.device)
+    elif node.buffer is not None and (place := holders.buffer(node)) is not None:
+        place[...] = g
+        node.grad = wrap(place, node.device)
     else:
         node.grad = wrap(_own(node, g, lent), node.device)
     for hook in list((node.after or {}).values()):

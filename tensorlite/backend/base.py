@@ -367,6 +367,15 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
         return s
 
     # ---------------------------------------------------------------- optimizer
+    has_pieces = False
+
+    def pieces(self, shapes, dtype):
+        """(an array of zeros, [arrays of these shapes, none empty, that lie in it one after the other]), where `has_pieces`.
+
+        Each piece counts as memory of its own: a view of it holds the piece, not the whole.
+        """
+        raise NotImplementedError
+
     def adamw_step(self, p, g, m, v, *, lr, beta1, beta2, eps, weight_decay, step: int, maximize=False, vmax=None):
         """One AdamW step (Loshchilov and Hutter 2019) in place on p, m, v (and vmax for AMSGrad)."""
         xp = self.xp

@@ -4,6 +4,8 @@ A kernel serves float32 and float64 and leaves all else to base.py. It never wri
 optimizer), which may be views, read-only, or expanded.
 """
 
+import ctypes
+import itertools
 import math
 import mmap
 
@@ -262,6 +264,15 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         return out.reshape(-1)[:count].reshape(shape)
 
     # ---------------------------------------------------------------- optimizer
+    has_pieces = True
+
+    def pieces(self, shapes, dtype):
+        sizes = [math.prod(s) * dtype.itemsize for s in shapes]
+        whole, starts = np.zeros(sum(sizes) // dtype.itemsize, dtype), itertools.accumulate(sizes, initial=0)
+        # on a ctypes array, as NumPy lets a view of an array on another array hold only the latter
+        memory = [(ctypes.c_byte * n).from_buffer(whole, start) for n, start in zip(sizes, starts) if n]
+        return whole, [np.ndarray(s, dtype, m) for s, m in zip(shapes, memory, strict=True)]
+
     def clip_by_norm(self, grads, max_norm):
         if not grads or any(not _flat(g) for g in grads):
             return super().clip_by_norm(grads, max_norm)

@@ -9,6 +9,8 @@ class Adadelta(Optimizer):
     v = rho v + (1 - rho) g^2        d = sqrt(u + eps) / sqrt(v + eps) g        u = rho u + (1 - rho) d^2        p = p - lr d
     """
 
+    elementwise = True
+
     def __init__(self, params, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0, foreach=None, *, capturable=False, maximize=False,
                  differentiable=False):  # fmt: skip
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,

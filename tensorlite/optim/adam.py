@@ -20,6 +20,8 @@ class AdamW(Optimizer):
         True
     """
 
+    elementwise = True
+
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False,
                  foreach=None, capturable=False, differentiable=False, fused=None):  # fmt: skip
         self._start(

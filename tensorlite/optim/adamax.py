@@ -9,6 +9,8 @@ class Adamax(Optimizer):
     m = b1 m + (1 - b1) g        u = max(b2 u, |g| + eps)        p = p - lr / (1 - b1^t) m / u
     """
 
+    elementwise = True
+
     def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, foreach=None, *, maximize=False,
                  differentiable=False, capturable=False):  # fmt: skip
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "foreach": foreach,

@@ -7,6 +7,7 @@ from tensorlite import errors
 from tensorlite.backend import as_device
 from tensorlite.creation import scalar_tensor
 from tensorlite.modes import enable_grad, no_grad
+from tensorlite.optim.flat import Side
 from tensorlite.tensor import Handle, Tensor, mode, wrap
 
 SCALARS = {
@@ -70,6 +71,9 @@ class Optimizer:
     """
 
     shaped = True  # every tensor of the state has its parameter's shape
+    elementwise = (
+        False  # `update` treats each number alone: small parameters may then be stepped as one array, see flat.py
+    )
     _before = _after = _saving = _saved = _loading = _loaded = None  # hooks
     _opt_called = False
 
@@ -77,10 +81,12 @@ class Optimizer:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
             cls.step = _hooked(cls.step)
+        if "update" in cls.__dict__ and "elementwise" not in cls.__dict__:
+            cls.elementwise = False  # a rule of its own: it must say so itself
 
     def __init__(self, params, defaults):
         self.defaults, self.param_groups = defaults, []
-        self.state = collections.defaultdict(dict)
+        self.state, self._sides = collections.defaultdict(dict), {}
         if isinstance(params, Tensor):
             raise errors.DTypeError(
                 f"{type(self).__name__}: an iterable of tensors is needed, not one Tensor: [tensor]"
@@ -159,16 +165,29 @@ class Optimizer:
             mode.watcher.mark("")
         with no_grad():
             for group in self.param_groups:
-                options = plain(group)
-                for p in group["params"]:
-                    if p.grad is not None:
-                        array = p.array if p.array.ndim else p.device.backend.as_array(p.array)
-                        p.array = array
-                        self.update(p.device, array, p.grad.array, self.state[p], options)
-                        p.version.bump(name)
+                self._step_group(group, plain(group), name)
         if mode.watcher is not None:
             mode.watcher.mark(name)
         return loss
+
+    def _step_group(self, group, options, name):
+        side = None
+        if self.elementwise:
+            side = self._sides.get(id(group))
+            if side is None or side.group is not group:
+                side = self._sides[id(group)] = Side(group)
+        params = group["params"] if side is None else side.step(self, options, name)
+        self._step_each(params, options, name)
+        if side is not None and params is group["params"]:
+            side.settle(self)
+
+    def _step_each(self, params, options, name):
+        for p in params:
+            if p.grad is not None:
+                array = p.array if p.array.ndim else p.device.backend.as_array(p.array)
+                p.array = array
+                self.update(p.device, array, p.grad.array, self.state[p], options)
+                p.version.bump(name)
 
     def update(self, device, p, g, state, group) -> None:
         """Change the raw array p (on `device`) in place by its gradient g; `state` is this parameter's own dict."""
@@ -283,6 +302,7 @@ class Optimizer:
 
     def __setstate__(self, state):
         self.__dict__.update(state)
+        self._sides = {}
 
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]

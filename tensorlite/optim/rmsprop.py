@@ -10,6 +10,8 @@ class RMSprop(Optimizer):
     b = momentum b + g / (sqrt(v) + eps)        p = p - lr b
     """
 
+    elementwise = True
+
     def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, capturable=False,
                  foreach=None, maximize=False, differentiable=False):  # fmt: skip
         super().__init__(params, {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,

@@ -13,6 +13,8 @@ class Rprop(Optimizer):
     etas: (eta_minus, eta_plus); step_sizes: (s_min, s_max); s starts as lr. For full batches only.
     """
 
+    elementwise = True
+
     def __init__(self, params, lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50), *, capturable=False, foreach=None,
                  maximize=False, differentiable=False):  # fmt: skip
         super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize,
