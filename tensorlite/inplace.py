@@ -174,9 +174,9 @@ def setitem(x, key, value):
                 raise Assign.mixture((x, value))
             value = value.to(x.device)
         value = cast(value, x.dtype)
-        if value.ndim > 1 and value.shape[0] == 1:
-            rank = part[last].ndim if part.size else x.ndim
-            while value.ndim > max(rank, 1) and value.shape[0] == 1:
+        if value.ndim and value.shape[0] == 1:
+            rank = _rank(part, last)
+            while value.ndim > rank and value.shape[0] == 1:
                 value = value.squeeze(0)
         raw = b.apart(value.array, x.array)
     elif isinstance(value, float) and x.dtype.category < 2:
@@ -197,6 +197,14 @@ def setitem(x, key, value):
         node = Assign.record((x, value), (x.array, raw), parents, x.array, (), {"steps": steps}, x.device)
         node.versions = (*node.versions, *[k.version for k in used])
     commit(x, node, "setitem")
+
+
+def _rank(part, key):
+    """How many dimensions part[key] has."""
+    try:
+        return part[key].ndim
+    except IndexError:  # told when the value is written
+        return part.ndim
 
 
 def fill_(self, value) -> Tensor:

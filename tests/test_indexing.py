@@ -290,6 +290,22 @@ def test_write_where_only_the_value_needs_a_gradient(device):
     assert v.grad.tolist() == [18.0, 36.0]
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_leading_ones_of_a_written_value_are_dropped(shape, device):
+    """As in NumPy and PyTorch: also for a number, and for a mask of nothing."""
+    for size, key in (((), ()), ((), ...), ((3,), 1), ((2, 2), (0, 0))):
+        v = tl.ones(shape, requires_grad=True)
+        x = tl.zeros(size)
+        x[key] = v * 3
+        (x * x).sum().backward()
+        assert v.grad.shape == shape and v.grad.sum().item() == 18
+    empty = tl.zeros(0, 3)
+    empty[tl.zeros(0, 3, dtype=tl.bool)] = tl.ones(1, 0)
+    part = tl.zeros(2, 2)
+    part[tl.tensor([[True, False], [True, True]])] = tl.ones(1, 3)
+    assert part.tolist() == [[1, 0], [1, 1]]
+
+
 def test_write_into_itself(device):
     x = tl.arange(5)
     x[1:] = x[:-1]
@@ -398,6 +414,9 @@ def test_keys_that_are_refused(key, kind, text, device):
 
 def test_values_of_a_wrong_shape_are_refused(device):
     x = tl.tensor(X)
+    for value in (1.0, tl.ones(1, 2)):  # the masks do not fit each other
+        with pytest.raises(errors.IndexRangeError, match="do not broadcast together"):
+            x[tl.tensor(ROWS), tl.tensor([True, True, False, False, False])] = value
     with pytest.raises(errors.ShapeError) as e:
         x[0] = tl.ones(5, 4)
     assert "assign: shapes (5, 3) and (5, 4) do not broadcast: dimension -1 is 3 against 4" in str(e.value)

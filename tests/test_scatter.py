@@ -124,6 +124,38 @@ def test_large_indices_out_of_range_change_nothing(how, device):
         assert x.sum().item() == 0 and x._version == 0
 
 
+VALUES = ([2.0, 1.0, 3.0], [[2.0], [1.0]], [[2.0, 1.0, 3.0]], 5.0, [4.0])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_accumulated_values_broadcast(value, dtype, device):
+    """(NumPy's own add.at reads beyond the end of values that have fewer dimensions than the index.)"""
+    index, dtype = [[1, 0, 4], [5, 1, 2]], getattr(tl, dtype)
+    want = np.zeros(6)
+    np.add.at(want, np.array(index), np.broadcast_to(np.array(value), (2, 3)).copy())
+    v = tl.tensor(value, dtype=dtype, requires_grad=dtype.is_floating_point)
+    x = tl.zeros(6, dtype=dtype)
+    y = x.index_put((tl.tensor(index),), v, accumulate=True)
+    assert y.tolist() == want.tolist()
+    assert x.index_put_((tl.tensor(index),), v.detach(), accumulate=True).tolist() == want.tolist()
+    if v.requires_grad:
+        (g,) = tl.autograd.grad((y * y).sum(), v)
+        each = 2 * want[np.array(index)]
+        for axis, n in enumerate((1,) * (2 - v.ndim) + tuple(v.shape)):
+            each = each.sum(axis, keepdims=True) if n == 1 else each
+        np.testing.assert_array_equal(host(g), each.reshape(v.shape))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int32"])
+def test_numbers_are_accumulated(dtype, device):
+    x, i = tl.ones(3, dtype=getattr(tl, dtype)), tl.tensor([0, 2, 0])
+    assert x.scatter(0, i, 2, reduce="add").tolist() == [5, 1, 3]
+    assert x.index_put((i,), tl.tensor(2, dtype=x.dtype), accumulate=True).tolist() == [5, 1, 3]
+    y = tl.ones(2, 3, dtype=x.dtype).index_put((tl.tensor(1), i), tl.ones(3, dtype=x.dtype), accumulate=True)
+    assert y.tolist() == [[1, 1, 1], [3, 1, 2]]
+
+
 # ---------------------------------------------------------------- in place
 def test_numbers_that_integers_cannot_hold_are_refused(device):
     x = tl.zeros(3, dtype=tl.int64)

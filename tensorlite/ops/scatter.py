@@ -7,6 +7,7 @@ and the same call writes into the memory itself.
 import math
 
 from tensorlite import errors
+from tensorlite.backend.dtypes import iinfo
 from tensorlite.backend.places import IDENTITY
 from tensorlite.op import Fused, Op, registry
 from tensorlite.ops import dims
@@ -82,8 +83,7 @@ class ReduceAt(Fused):
         width = (1 << width.bit_length()) - 1  # with x a power of two
         empty = wrap(xp.full((size, width), IDENTITY[how], dtype=x.array.dtype), x.device)
         value = Index.apply(registry["reshape"].apply(value, shape=(n,)), key=(order,), basic=False)
-        step = (Index, {"key": (run, column), "basic": False})
-        rows = Assign.apply(empty, value, steps=(step,))
+        rows = Assign.apply(empty, value, steps=((Index, {"key": (run, column), "basic": False}),))
         rows = registry["cat"].apply(registry["reshape"].apply(x, shape=(size, 1)), rows, dim=1)
         if how != "prod":
             rows = registry[how].apply(rows, dim=(1,), keepdim=False)
@@ -169,8 +169,7 @@ def _scattered(op, input, dim, index, src):
             )
         if src.shape != index.shape:
             src = src[tuple(slice(n) for n in index.shape)]
-    raw, key = moved(input, index), []
-    xp = input.device.backend.xp
+    raw, key, xp = moved(input, index), [], input.device.backend.xp
     for k, n in enumerate(raw.shape):
         key.append(raw if k == d else xp.arange(n).reshape((n,) + (1,) * (raw.ndim - k - 1)))
     return tuple(key), src
@@ -212,7 +211,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
     if reduce is None:
         return _assign(input, key, src, (index,))
     if reduce == "add":
-        return _write(AddAt, input, src, (index,), key=key)
+        return _write(AddAt, input, _full(input, src, index.shape), (index,), key=key)
     return _write(ReduceAt, input, _full(input, src, index.shape), (index,), key=key, how="prod")
 
 
@@ -275,8 +274,6 @@ def _reduced(input, key, src, index, how, include_self):
     if not include_self:
         limit = {"prod": 1, "amax": -math.inf, "amin": math.inf}[how]
         if not input.dtype.is_floating_point and how != "prod":
-            from tensorlite.backend.dtypes import iinfo
-
             info = iinfo(input.dtype) if input.dtype.category else None
             limit = (how == "amin") if info is None else info.min if how == "amax" else info.max
         input = _assign(_plain(input), key, limit, used)
@@ -390,13 +387,16 @@ def index_put(input, indices, values, accumulate=False) -> Tensor:
     if not isinstance(indices, (tuple, list)):
         raise errors.DTypeError(f"index_put: indices must be a tuple of tensors, not {type(indices).__name__}")
     values = _alike("index_put", input, "values", values)
+    if accumulate:  # a 0-d index is an array, too
+        indices = [k.reshape(1) if isinstance(k, Tensor) and not k.ndim and k.dtype.category else k for k in indices]
     steps, used = make_key(input, tuple(slice(None) if k is None else k for k in indices))
     steps = tuple((Index, {"key": key, "basic": basic}) for key, basic in steps)
     if not accumulate:
         return _write(Assign, input, values, used, steps=steps)
     if len(steps) > 1 or steps[0][1]["basic"]:
         raise errors.DTypeError("index_put: with accumulate the indices must be tensors with dimensions")
-    return _write(AddAt, input, values, used, key=steps[0][1]["key"])
+    part = Index.apply(_plain(input).detach(), **steps[0][1])  # NumPy's add.at goes astray where values only broadcast
+    return _write(AddAt, input, _full(input, values, part.shape), used, key=steps[0][1]["key"])
 
 
 def put(input, index, source, accumulate=False) -> Tensor:
