@@ -206,6 +206,9 @@ _LAZY_AUTOGRAD = {  # names of tl.autograd that live in upper rooms
     "function": ("tensorlite.function", None),
     "detect_anomaly": ("tensorlite.anomaly", "detect_anomaly"),
     "set_detect_anomaly": ("tensorlite.anomaly", "set_detect_anomaly"),
+    "Variable": ("tensorlite.compat", "Variable"),
+    "anomaly_mode": ("tensorlite.anomaly", None),
+    "grad_mode": ("tensorlite.modes", None),
     "functional": ("tensorlite.func.functional", None),
     "graph": ("tensorlite.saved", None),
     "_batched_grads": ("tensorlite.func.transforms", "batched_grads"),
@@ -236,5 +239,6 @@ def __dir__():
 
 __getattr__ = _loader(_sys.modules[__name__], _LAZY)
 autograd.__getattr__ = _loader(autograd, _LAZY_AUTOGRAD)
+autograd.__dir__ = lambda: sorted({*vars(autograd), *_LAZY_AUTOGRAD})
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck
 optim.swa_utils = _swa_utils  # averaged models are modules: it stands in nn/

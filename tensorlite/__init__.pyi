@@ -671,7 +671,7 @@ def reciprocal(input) -> Tensor:
 def reciprocal_(input) -> Any:
     """reciprocal in place: the same memory, seen by all views; returns self."""
 def relu(input) -> Tensor:
-    """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0."""
+    """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0; nan stays nan, with slope 1."""
 def relu_(input) -> Any:
     """relu in place: the same memory, seen by all views; returns self."""
 def remainder(input, other) -> Tensor:

@@ -56,6 +56,21 @@ def get_float32_matmul_precision() -> str:
     return _precision
 
 
+def Variable(data=None, requires_grad=False, volatile=False) -> Tensor:
+    """A leaf on the memory of a tensor, without its graph: before PyTorch 0.4 only a Variable had a gradient.
+
+    volatile is accepted and has no effect; use tl.no_grad().
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.autograd.Variable(tl.ones(2), requires_grad=True).is_leaf
+        True
+    """
+    if not isinstance(data, Tensor):
+        raise errors.DTypeError(f"Variable: a tensor is needed, not {type(data).__name__}; use tl.tensor(...)")
+    return data.detach().requires_grad_(requires_grad)
+
+
 # ---------------------------------------------------------------- settings
 def set_default_tensor_type(t) -> None:
     """Set the default dtype (and, for "cuda.FloatTensor", the default device) as PyTorch programs of old do.

@@ -999,7 +999,7 @@ class Tensor:
     def register_post_accumulate_grad_hook(self, hook) -> Handle:
         """Call `hook(tensor)` after backward has written this leaf's `.grad`."""
     def relu(self) -> Tensor:
-        """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0."""
+        """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0; nan stays nan, with slope 1."""
     def relu_(self) -> Tensor:
         """relu in place: the same memory, seen by all views; returns self."""
     def remainder(self, other) -> Tensor:

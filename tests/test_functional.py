@@ -158,6 +158,7 @@ def test_wrong_calls():
         (lambda: functional.vjp(field, v, v[:2]), ShapeError, "v 0 must be a tensor of shape (3,), got float64 (2,)"),
         (lambda: functional.vjp(pair, (tl.tensor(A), tl.tensor(B)), v), ArgumentError, "2 tensors of v are needed"),
         (lambda: functional.jacobian(lambda x: 3, v), DTypeError, "must return a tensor or a tuple of tensors"),
+        (lambda: functional.jacobian(field, 3.0), DTypeError, "inputs must be a tensor or a tuple of tensors, not 3.0"),
         (lambda: functional.jacobian(field, tl.arange(3)), DTypeError, "only floating-point tensors have derivatives"),
         (lambda: functional.jacobian(field, v, strategy="fast"), ArgumentError, "'reverse-mode' or 'forward-mode'"),
         (lambda: functional.jacobian(field, v, strategy="forward-mode"), ArgumentError, "needs vectorize=True"),

@@ -136,6 +136,22 @@ def test_mixed_precision_switched_off_does_nothing():
     scaler.load_state_dict(scaler.state_dict())
 
 
+def test_variables_of_old(device):
+    """As PyTorch's: a leaf of its own on the same memory, which requires grad only where it is told to."""
+    for lib in (tl, pytest.importorskip("torch")):
+        w = lib.ones(2, requires_grad=True)
+        for x in (lib.ones(2), w, w * 2):
+            for wanted in (False, True):
+                v = lib.autograd.Variable(x, requires_grad=wanted)
+                assert v is not x and v.is_leaf and v.requires_grad is wanted
+        x = lib.ones(2)
+        lib.autograd.Variable(x).fill_(3)
+        assert x.tolist() == [3, 3] and lib.autograd.grad_mode.no_grad is lib.no_grad
+        assert {"Function", "Variable", "functional", "grad"} <= set(dir(lib.autograd))
+    with pytest.raises(DTypeError, match="Variable: a tensor is needed, not list"):
+        tl.autograd.Variable([1.0])
+
+
 # ---------------------------------------------------------------- types of old
 def test_type_names(device):
     torch = pytest.importorskip("torch")

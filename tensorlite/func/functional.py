@@ -23,6 +23,8 @@ class _Problem(Run):
 
     def __init__(self, name, func, inputs, create_graph, strict):
         self.alone = isinstance(inputs, Tensor)
+        if not self.alone and not isinstance(inputs, (tuple, list)):
+            raise DTypeError(f"{name}: inputs must be a tensor or a tuple of tensors, not {describe(inputs)}")
         given = (inputs,) if self.alone else tuple(inputs)
         super().__init__(name, func, given, tuple(range(len(given))), {}, False, outer=create_graph)
         self.create_graph, self.strict = create_graph, strict

@@ -304,10 +304,14 @@ def only_tensor(name, x):
     return x
 
 
-def _scaled(name, other, factor):
-    """factor * other, for the alpha of add and sub."""
+def _scaled(name, input, other, factor):
+    """factor * other, for the alpha of add and sub, in the dtype of their sum."""
     if factor == 1:
         return other
+    if isinstance(other, Tensor) and other.dtype.category < 2:
+        wide = input.dtype if isinstance(input, Tensor) else dtypes.get_default_dtype()
+        if wide.is_floating_point and isinstance(input, (Tensor, float)):
+            other = cast(other, wide)
     if isinstance(factor, float) and isinstance(other, Tensor) and other.dtype.category < 2:
         raise errors.DTypeError(
             f"{name}: alpha must be an integer where integers are added, not {factor}; use x.float(): other "
@@ -324,17 +328,17 @@ def add(input, other, *, alpha=1) -> Tensor:
         >>> tl.add(tl.tensor([1, 2]), tl.tensor([10, 20]), alpha=2)
         tensor([21, 42])
     """
-    return Add.apply(input, _scaled("add", other, alpha))
+    return Add.apply(input, _scaled("add", input, other, alpha))
 
 
 def sub(input, other, *, alpha=1) -> Tensor:
     """input - alpha * other, with broadcasting."""
-    return Sub.apply(input, _scaled("sub", other, alpha))
+    return Sub.apply(input, _scaled("sub", input, other, alpha))
 
 
 def rsub(input, other, *, alpha=1) -> Tensor:
     """other - alpha * input, with broadcasting."""
-    return Sub.apply(other, _scaled("rsub", input, alpha))
+    return Sub.apply(other, _scaled("rsub", other, input, alpha))
 
 
 def div(input, other, *, rounding_mode=None) -> Tensor:

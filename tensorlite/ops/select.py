@@ -98,7 +98,7 @@ def masked_fill(input, mask, value) -> Tensor:
     only_tensor("masked_fill", input)
     if not isinstance(mask, Tensor) or mask.dtype.category != 0:
         raise errors.DTypeError(f"masked_fill: mask must be a bool tensor, got {errors.describe(mask)}")
-    if not isinstance(value, (Tensor, bool, int, float)):
+    if type(value) is not float and not isinstance(value, (Tensor, bool, int)):
         value = as_operand(Where, value)
     if isinstance(value, Tensor):
         if value.ndim:
