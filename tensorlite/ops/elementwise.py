@@ -22,8 +22,8 @@ __all__ = [
 
 
 def flat(m, g):
-    """The gradient of a step: 0, also where g is infinite or nan."""
-    return m.where(g == 0, g, 0.0)
+    """The gradient of a step: 0, also where g is infinite or nan; and 0 whichever g is, so its own derivative is 0 (tl.func.jvp)."""
+    return m.where(g < g, g, 0.0)
 
 
 # ---------------------------------------------------------------- sums, products, powers
