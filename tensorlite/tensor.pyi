@@ -42,11 +42,13 @@ class Node:
     args: Any
     device: Device
     dtype: Any
+    first: Any
     op: Any
-    parents: Any
     saved: Any
     scope: Any
+    second: Any
     seq: Any
+    several: Any
     shape: Any
     versions: Any
     watched: Any
@@ -64,6 +66,10 @@ class Node:
     def next_functions(self) -> Any:
         """PyTorch's view of the parents: ((node, 0), ...)."""
     packed: Any
+    @property
+    def parents(self) -> builtins.tuple:
+        """The nodes of the inputs (None: no gradient wanted). Of the quick path's two at most there is no tuple: of what
+lives as long as the graph, each object that can hold others takes the time of Python's cycle collector."""
     posthooks: Any
     prehooks: Any
     def register_hook(self, hook) -> Handle:
@@ -368,7 +374,7 @@ class Tensor:
         """The inverse of A, given its Cholesky factor L (upper=True: its transpose)."""
     def cholesky_solve(self, L, upper=False, *, out=None) -> Tensor:
         """X with A X = B, given the Cholesky factor L of A (upper=True: its transpose)."""
-    def chunk(self, chunks, dim=0) -> builtins.tuple[Tensor, ...]:
+    def chunk(self, chunks, dim=0, *, axis=None) -> builtins.tuple[Tensor, ...]:
         """At most `chunks` pieces of equal size (the last may be smaller)."""
     def clamp(self, min=None, max=None) -> Tensor:
         """input limited to [min, max]: min(max(input, low), high). Either bound may be None, a number, or a tensor that broadcasts."""
@@ -412,13 +418,13 @@ class Tensor:
         """(e^x + e^-x) / 2, elementwise. Slope d/dx: sinh x."""
     def cosh_(self) -> Tensor:
         """cosh in place: the same memory, seen by all views; returns self."""
-    def count_nonzero(self, dim=None) -> Tensor:
+    def count_nonzero(self, dim=None, *, axis=None) -> Tensor:
         """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
     def cov(self, *, correction=1, fweights=None, aweights=None) -> Tensor:
         """Covariance of variables (rows) over observations (columns): (V, N) -> (V, V), (N,) -> ()."""
     def cpu(self, memory_format=None) -> Tensor:
         """This tensor on the CPU; itself if it is there."""
-    def cross(self, other, dim=None, *, out=None) -> Tensor:
+    def cross(self, other, dim=None, *, axis=None, out=None) -> Tensor:
         """tl.linalg.cross in its old form: without dim, along the first dimension of size 3."""
     def crow_indices(self, **kwargs) -> Tensor:
         """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; it is for sparse tensors."""
@@ -773,7 +779,7 @@ class Tensor:
         """log in place: the same memory, seen by all views; returns self."""
     def log_normal_(self, mean=1.0, std=2.0, *, generator=None) -> Tensor:
         """Fill this tensor in place: numbers whose logarithm is normal with the given mean and standard deviation."""
-    def log_softmax(self, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    def log_softmax(self, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
         """input - ln sum exp(input) along dim, without overflow. dtype may stand third, as in torch.log_softmax."""
     def logaddexp(self, other) -> Tensor:
         """ln(e^x + e^y), elementwise with broadcasting. Slope d/dx: sigmoid(x - y); d/dy: sigmoid(y - x). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
@@ -803,8 +809,9 @@ class Tensor:
         """ln(x / (1 - x)), the inverse of sigmoid, elementwise; with eps, of x clamped to [eps, 1 - eps]. nan outside of [0, 1]."""
     def logit_(self, eps=None) -> Tensor:
         """logit in place: the same memory, seen by all views; returns self."""
-    def logsumexp(self, dim, keepdim=False, **kw) -> Tensor:
-        """ln sum exp(input) over dim, without overflow. Rows of -inf give -inf, with gradient 0 (PyTorch: nan)."""
+    def logsumexp(self, dim=None, keepdim=False, **kw) -> Tensor:
+        """ln sum exp(input) over dim (an int, a tuple, or None for all), without overflow. Rows of -inf give -inf, with
+        gradient 0 (PyTorch: nan)."""
     def long(self, memory_format=None) -> Tensor:
         """This tensor as int64; itself if it is that already."""
     def lt(self, other) -> Tensor:
@@ -1098,7 +1105,7 @@ class Tensor:
         """A copy of input whose part start:end:step of dimension dim is src."""
     def slogdet(self, *, out=None) -> Tensor:
         """(sign, logabsdet) of the determinant, which may be too large or too small for a number: (0, -inf) where it is 0."""
-    def softmax(self, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    def softmax(self, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
         """exp(input) / sum(exp(input)) along dim, without overflow. dtype may stand third, as in torch.softmax."""
     def sort(self, dim=-1, descending=False, stable=False, **kw) -> Tensor:
         """(values, indices) in ascending (descending) order along `dim`. Always stable; nan is larger than everything."""
@@ -1151,7 +1158,7 @@ class Tensor:
         """t in place: this tensor itself gets the other shape, on the same memory; returns self."""
     def take(self, index) -> Tensor:
         """The elements of the flat input at `index`, in the shape of index; negative ones count from the end."""
-    def take_along_dim(self, indices, dim=None) -> Tensor:
+    def take_along_dim(self, indices, dim=None, *, axis=None) -> Tensor:
         """The elements at `indices` along dim; input and indices broadcast in the other dimensions. Without dim: of the flat
         input. Negative indices count from the end. For what argsort, argmax and the like return."""
     def tan(self) -> Tensor:
@@ -1176,7 +1183,7 @@ class Tensor:
         """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; leave it dense."""
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; a 0-d tensor as one number."""
-    def topk(self, k, dim=-1, largest=True, sorted=True) -> Tensor:
+    def topk(self, k, dim=-1, largest=True, sorted=True, *, axis=None) -> Tensor:
         """(values, indices) of the k largest (or smallest) elements along `dim`, in order; of equal ones the first."""
     def trace(self) -> Tensor:
         """The sum of the diagonal of a matrix; integers are summed as int64."""

@@ -51,6 +51,20 @@ ELEMENTS = {  # call: (function, in place too)
 KINKS = np.array([-1e4, -50.0, -3.0, -1.0, -0.7, -0.5, 0.0, 0.5, 0.7, 2.0, 3.0, 6.0, 50.0, 1e4])
 
 
+@pytest.mark.parametrize(
+    "name", ["softplus", "logsigmoid", "relu", "relu6", "elu", "tanh", "sigmoid", "hardtanh", "mish"]
+)
+def test_infinities(torch, device, name):
+    """(PyTorch's mish of -inf is nan as well.)"""
+    found = []
+    for lib in (torch, tl):
+        x = lib.tensor([float("inf"), -float("inf"), 1e300], dtype=lib.float64, requires_grad=True)
+        y = getattr(lib.nn.functional, name)(x)
+        found.append((y, *lib.autograd.grad(y.sum(), x)))
+    for theirs, mine in zip(*found, strict=True):
+        np.testing.assert_array_equal(host(mine), theirs.detach().numpy())
+
+
 @pytest.mark.parametrize("name", ELEMENTS, ids=ids)
 def test_three_orders(torch, device, name):
     """PyTorch has no second derivative of hardsigmoid; it is 0 but at the kinks."""

@@ -95,6 +95,24 @@ def test_inverses(device):
     np.testing.assert_allclose(host(F.fold(F.unfold(x[:, :, :4], 2), 4, 2)), host(x[:, :, :4]) * host(count), rtol=1e-6)
 
 
+def test_unpooled_values_of_windows_that_overlap_are_not_summed(device):
+    """Two windows have found the 5; it has its gradient once."""
+    x = tl.tensor([[[1.0, 5.0, 2.0, 3.0]]], requires_grad=True)
+    y, index = F.max_pool1d(x, 2, 1, return_indices=True)
+    again = F.max_unpool1d(y, index, 2, 1)
+    assert index.tolist() == [[[1, 1, 3]]] and again.tolist() == [[[0.0, 5.0, 0.0, 3.0]]]
+    again.sum().backward()
+    assert x.grad.tolist() == [[[0.0, 1.0, 0.0, 1.0]]]
+
+
+def test_power_means_of_zeros(device):
+    x = tl.tensor([[[0.0, 0.0, 3.0, 4.0]]], requires_grad=True)
+    y = F.lp_pool1d(x, 2, 2)
+    y.sum().backward()
+    assert y.tolist() == [[[0.0, 5.0]]]
+    np.testing.assert_allclose(host(x.grad), [[[0, 0, 0.6, 0.8]]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_sums_of_halves_are_made_in_single(device, dtype):
     """2049 ones: in float16 alone the sum would stop at 2048."""

@@ -171,6 +171,24 @@ def test_inv_ex_of_a_batch(device):
     assert tl.linalg.cond(tl.tensor(a), 1).tolist() == [1.0, np.inf]
 
 
+def test_factors_of_nan_are_refused_in_words(device):
+    """(NumPy says that it did not converge; CuPy and eigh say nothing, and give nan.)"""
+    a = tl.eye(2).expand(2, 2, 2).clone()
+    a[1, 0, 1] = float("nan")
+    for f in (
+        tl.linalg.svd,
+        tl.linalg.svdvals,
+        tl.linalg.pinv,
+        tl.linalg.matrix_rank,
+        lambda x: tl.linalg.matrix_norm(x, 2),
+    ):
+        try:
+            f(a)
+        except LinAlgError as e:
+            assert "matrix 1 of the batch holds nan or infinity, and has no factors" in str(e)
+    assert tl.linalg.cond(tl.ones(2, 2).double(), "nuc").item() > 1e15
+
+
 def test_the_matrix_of_a_batch_is_named_by_its_place(device):
     a = tl.eye(2).expand(2, 3, 2, 2).clone()
     a[1, 2] = 1.0

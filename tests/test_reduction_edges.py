@@ -144,6 +144,22 @@ def test_with_a_number(name, device):
     assert compared
 
 
+AXIS = {
+    **{n: (lambda t, x, n=n, **kw: getattr(t, n)(x, **kw)) for n in ("softmax", "log_softmax", "logsumexp", "count_nonzero")},
+    "chunk": lambda t, x, **kw: t.chunk(x, 2, **kw), "topk": lambda t, x, **kw: tuple(t.topk(x, 1, **kw)),
+    "take_along_dim": lambda t, x, **kw: t.take_along_dim(x, t.tensor([[0, 0, 0]]) if kw["axis"] == 0 else t.tensor([[0]]), **kw),
+    "cross": lambda t, x, **kw: t.cross(x[:, :3] if kw["axis"] else x[:, :3].T, (x + 1)[:, :3] if kw["axis"] else (x + 1)[:, :3].T, **kw),
+    "linalg.norm": lambda t, x, **kw: t.linalg.norm(x, keepdims=True, **kw),
+    "linalg.vector_norm": lambda t, x, **kw: t.linalg.vector_norm(x, 1, keepdims=True, **kw),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AXIS)
+def test_axis_is_dim(name, device):
+    for axis in (0, 1):
+        assert _compare(lambda t, axis=axis: AXIS[name](t, t.tensor([[1.0, 0.0, -2.0], [3.0, 5.0, 4.0]]), axis=axis))
+
+
 BY_DTYPE = {
     **{n: lambda t, x, n=n: getattr(t, n)(x, 1) for n in (*REDUCTIONS, *OTHERS)
        if n not in ("norm", "var_mean", "std_mean", "aminmax", "mode", "trapezoid", "cumulative_trapezoid", "unique",

@@ -201,7 +201,7 @@ def silu(input, inplace=False) -> Tensor:
 
 def mish(input, inplace=False) -> Tensor:
     """x tanh(ln(1 + e^x)) (Misra 2019)."""
-    return _apply("mish", input, inplace, lambda x: x * tanh(logaddexp(x, x * 0)))
+    return _apply("mish", input, inplace, lambda x: x * tanh(logaddexp(x, 0.0)))
 
 
 def softplus(input, beta=1.0, threshold=20.0) -> Tensor:
@@ -211,14 +211,14 @@ def softplus(input, beta=1.0, threshold=20.0) -> Tensor:
         z = x * beta
         high = z > threshold
         z = z.masked_fill(high, 0.0)
-        return where(high, x, logaddexp(z, z * 0) / beta)
+        return where(high, x, logaddexp(z, 0.0) / beta)
 
     return _apply("softplus", input, False, function)
 
 
 def logsigmoid(input) -> Tensor:
     """ln sigmoid(x) = -ln(1 + e^-x), without overflow."""
-    return _apply("logsigmoid", input, False, lambda x: -logaddexp(-x, x * 0))
+    return _apply("logsigmoid", input, False, lambda x: -logaddexp(-x, 0.0))
 
 
 def softsign(input) -> Tensor:

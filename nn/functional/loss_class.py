@@ -193,7 +193,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
     reduction = chosen("soft_margin_loss", size_average, reduce, reduction)
     input, target = tensors("soft_margin_loss", input=input, target=target)
     z = -target * input
-    return reduced(logaddexp(z, z * 0), reduction)
+    return reduced(logaddexp(z, 0.0), reduction)
 
 
 def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean") -> Tensor:

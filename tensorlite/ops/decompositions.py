@@ -12,7 +12,7 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.op import Op
 from tensorlite.ops.convert import cast
-from tensorlite.ops.linalg import adjoint, column, matrices, row, solve_triangular, which, zeros_like_batch
+from tensorlite.ops.linalg import adjoint, column, lapack, matrices, row, solve_triangular, which, zeros_like_batch
 from tensorlite.ops.matmul import matmul, need_tensors, no_out
 from tensorlite.ops.shape import cat, transpose
 from tensorlite.tensor import Tensor, mode as now, wrap
@@ -99,7 +99,7 @@ class Svd(Op):
     def forward(b, x, *, full):
         if not x.size:
             return _svd_of_nothing(b.xp, x, full)
-        u, s, vh = b.xp.linalg.svd(x, full_matrices=full)
+        u, s, vh = lapack(b, "svd", x, full_matrices=full)
         return u, s, vh
 
     def _rule(m, g, out):
@@ -140,7 +140,7 @@ class Eigh(Op):
     def forward(b, x, *, UPLO):
         if not x.size:
             return b.xp.zeros(x.shape[:-1], dtype=x.dtype), b.xp.zeros_like(x)
-        w, v = b.xp.linalg.eigh(x, UPLO=UPLO)
+        w, v = lapack(b, "eigh", x, UPLO=UPLO)
         return w, v
 
     def _rule(m, g, out):

@@ -201,14 +201,14 @@ def _along(name, op, input, dim, dtype, third):
     return op.apply(input, dim=d) if input.ndim else op.apply(input.reshape(1), dim=0).reshape(())
 
 
-def softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+def softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
     """exp(input) / sum(exp(input)) along dim, without overflow. dtype may stand third, as in torch.softmax."""
-    return _along("softmax", Softmax, input, dim, dtype, _stacklevel)
+    return _along("softmax", Softmax, input, dim if axis is None else axis, dtype, _stacklevel)
 
 
-def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
     """input - ln sum exp(input) along dim, without overflow. dtype may stand third, as in torch.log_softmax."""
-    return _along("log_softmax", LogSoftmax, input, dim, dtype, _stacklevel)
+    return _along("log_softmax", LogSoftmax, input, dim if axis is None else axis, dtype, _stacklevel)
 
 
 def gelu(input, approximate="none") -> Tensor:

@@ -172,7 +172,7 @@ def gather(input, dim, index, *, sparse_grad=False) -> Tensor:
     return TakeAlong.apply(input, index, dim=along("gather", input, dim, index))
 
 
-def take_along_dim(input, indices, dim=None) -> Tensor:
+def take_along_dim(input, indices, dim=None, *, axis=None) -> Tensor:
     """The elements at `indices` along dim; input and indices broadcast in the other dimensions. Without dim: of the flat
     input. Negative indices count from the end. For what argsort, argmax and the like return.
 
@@ -184,6 +184,7 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
                 [6]])
     """
     integers("take_along_dim", indices, "indices")
+    dim = dim if axis is None else axis
     if dim is None:
         return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     if input.ndim != indices.ndim:

@@ -68,6 +68,17 @@ def _stacked(b, a, y):
     return b.xp.broadcast_to(a, batch + a.shape[-2:]), b.xp.broadcast_to(y, batch + y.shape[-2:])
 
 
+def lapack(b, name, x, **kw):
+    """b.xp.linalg.NAME(x, ...). Raises LinAlgError where it does not converge."""
+    try:
+        return getattr(b.xp.linalg, name)(x, **kw)
+    except ValueError as e:  # NumPy's LinAlgError; CuPy raises none, and gives nan
+        if bool(b.xp.isfinite(x).all()):
+            raise errors.LinAlgError(f"the algorithm failed ({e})") from None
+        wrong = which(b, ~b.xp.isfinite(x).all(axis=(-1, -2)))
+        raise errors.LinAlgError(f"{wrong} holds nan or infinity, and has no factors") from None
+
+
 def which(b, wrong):
     """Says which matrix of a batch: the first where `wrong`."""
     if not wrong.ndim:
@@ -168,7 +179,7 @@ class Pinv(Op):
 
     def forward(b, x, *, atol, rtol):
         xp = b.xp
-        u, s, vh = xp.linalg.svd(x, full_matrices=False)
+        u, s, vh = lapack(b, "svd", x, full_matrices=False)
         if not s.size:
             return xp.zeros(x.shape[:-2] + (x.shape[-1], x.shape[-2]), dtype=x.dtype)
         kept = s > cutoff(b, s, atol, rtol)

@@ -6,7 +6,7 @@ import math
 from tensorlite import errors
 from tensorlite.op import Op
 from tensorlite.ops.convert import cast
-from tensorlite.ops.linalg import Slogdet, adjoint, eye_like, inv, matrices
+from tensorlite.ops.linalg import Slogdet, adjoint, eye_like, inv, lapack, matrices
 from tensorlite.ops.matmul import matmul, need_tensors, no_out
 from tensorlite.ops.select import where
 from tensorlite.tensor import Tensor
@@ -34,7 +34,7 @@ class Cofactor(Op):
         xp = b.xp
         if not x.size:
             return xp.zeros_like(x)
-        u, s, vh = xp.linalg.svd(x)
+        u, s, vh = lapack(b, "svd", x)
         one = xp.ones_like(s[..., :1])
         before = xp.cumprod(xp.concatenate((one, s[..., :-1]), axis=-1), axis=-1)
         after = xp.cumprod(xp.concatenate((one, s[..., :0:-1]), axis=-1), axis=-1)[..., ::-1]

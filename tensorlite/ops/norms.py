@@ -22,7 +22,7 @@ def _ready(name, x, dtype):
     return x
 
 
-def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> Tensor:
+def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None, **kw) -> Tensor:
     """(sum |x|^ord)^(1/ord) over dim (an int, a tuple, or None for all elements): tl.norm under PyTorch's newer name.
 
     ord: any number; inf the largest |x|, -inf the smallest, 0 the number of elements that are not 0. Gradient 0 at 0.
@@ -30,7 +30,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
     no_out("linalg.vector_norm", out)
     if isinstance(ord, bool) or not isinstance(ord, (int, float)):
         raise errors.ArgumentError(f"linalg.vector_norm: ord must be a number, got {ord!r}; see matrix_norm")
-    return reduce.norm(_ready("linalg.vector_norm", x, dtype), ord, dim, keepdim)
+    return reduce.norm(_ready("linalg.vector_norm", x, dtype), ord, dim, keepdim, **kw)
 
 
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None) -> Tensor:
@@ -75,13 +75,14 @@ def _extreme(name, x, dim, largest, given):
     return (amax if largest else amin)(x, dim)
 
 
-def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -> Tensor:
+def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None, **kw) -> Tensor:
     """vector_norm or matrix_norm, by the arguments.
 
     ord None: the root of the sum of squares over dim, or of all elements. Else a vector's norm if dim is an int or A has
     one dimension, a matrix's if dim is two or A has two.
     """
     no_out("linalg.norm", out)
+    dim, keepdim = reduce.axis(kw, dim, keepdim)
     A = _ready("linalg.norm", A, dtype)
     if dim is not None:
         dim = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
@@ -98,7 +99,7 @@ def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None) -> Tenso
 
 def cond(A, p=None, *, out=None) -> Tensor:
     """The condition number: norm(A) norm(A^-1) in the norm p (as of matrix_norm); None is 2, the largest singular value
-    over the smallest, also for matrices that are not square. inf for singular matrices."""
+    over the smallest, also for matrices that are not square. inf for singular matrices (for "nuc" about 1e16)."""
     no_out("linalg.cond", out)
     if mode.now.casts:
         return mode.casts.call("linalg.cond", cond, A, p)
@@ -109,6 +110,9 @@ def cond(A, p=None, *, out=None) -> Tensor:
             raise errors.ShapeError(f"linalg.cond: there is no largest or smallest of nothing: {errors.describe(A)}")
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     matrices("linalg.cond", A, square=(0,))
+    if p == "nuc":
+        s = svdvals(A)
+        return reduce.sum(s, -1) * reduce.sum(1 / s, -1)
     return matrix_norm(A, p) * matrix_norm(inv_ex(A).inverse, p)
 
 

@@ -34,8 +34,9 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None) -> tup
     return tuple(pieces)
 
 
-def chunk(input, chunks, dim=0) -> tuple:
+def chunk(input, chunks, dim=0, *, axis=None) -> tuple:
     """At most `chunks` pieces of equal size (the last may be smaller)."""
+    dim = dim if axis is None else axis
     if chunks <= 0:
         raise errors.ArgumentError(f"chunk: the number of pieces must be positive, got {chunks}")
     n = input.shape[of_dims("chunk", input, dim)]

@@ -11,7 +11,9 @@ from tensorlite import errors
 from tensorlite.op import Op
 from tensorlite.ops.conv import batched, per_axis, times
 from tensorlite.ops.reduce import mean
-from tensorlite.tensor import here, mode, path
+from tensorlite.ops.scatter import scatter
+from tensorlite.ops.select import where
+from tensorlite.tensor import here, mode, path, wrap
 
 __all__ = [
     "adaptive_avg_pool1d", "avg_pool1d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
@@ -277,8 +279,17 @@ def _max_unpool(name, rank, input, indices, kernel_size, stride, padding, output
         plane *= n
     index = indices if many else indices.unsqueeze(0)
     index.device.backend.check_range(index.array, plane, f"{name}: index")
-    y = MaxUnpool.apply(x, index.detach(), apart=False, size=size)
+    y = MaxUnpool.apply(where(_last(index.detach(), plane), x, 0.0), index.detach(), apart=False, size=size)
     return y if many else y.squeeze(0)
+
+
+def _last(index, plane):
+    """Whether no later element of a plane names the same place."""
+    places, xp = index.flatten(2), index.device.backend.xp
+    n = places.shape[2]
+    order = wrap(xp.arange(n).reshape(1, 1, n), index.device).expand(places.shape)
+    seen = wrap(xp.zeros((*places.shape[:2], plane), order.array.dtype), index.device)
+    return (scatter(seen, 2, places, order).gather(2, places) == order).reshape(index.shape)
 
 
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
@@ -287,8 +298,8 @@ def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_siz
 
 
 def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """Zeros, with the values of max_pool2d back at their indices; where one index occurs twice the values are summed (in
-    PyTorch one of them wins, which one is not said)."""
+    """Zeros, with the values of max_pool2d back at their indices; where one index occurs twice the last value counts, and
+    only it has a gradient (PyTorch does not say which one counts, and gives all of them a gradient)."""
     return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
@@ -408,7 +419,7 @@ def _lp_pool(name, rank, input, norm_type, kernel_size, stride, ceil_mode):
 
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """(sum of x^p)^(1/p) over windows of sequences, p = norm_type (Gulcehre et al. 2014). Its gradient where the sum is 0 is
-    as PyTorch's: nan or infinite."""
+    0, as in PyTorch."""
     return _lp_pool("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 

@@ -49,9 +49,10 @@ def linalg_cross(input, other, *, dim=-1, out=None) -> Tensor:
     return Cross.apply(cast(input, dtype), cast(other, dtype), dim=d - input.ndim)
 
 
-def cross(input, other, dim=None, *, out=None) -> Tensor:
+def cross(input, other, dim=None, *, axis=None, out=None) -> Tensor:
     """tl.linalg.cross in its old form: without dim, along the first dimension of size 3."""
     need_tensors("cross", input, other)
+    dim = dim if axis is None else axis
     if dim is None:
         dim = next((i for i, n in enumerate(input.shape) if n == 3), None)
         if dim is None:

@@ -272,8 +272,9 @@ def line(name, input, dim):
     return (input if input.ndim else input.reshape(1)), dim
 
 
-def logsumexp(input, dim, keepdim=False, **kw) -> Tensor:
-    """ln sum exp(input) over dim, without overflow. Rows of -inf give -inf, with gradient 0 (PyTorch: nan)."""
+def logsumexp(input, dim=None, keepdim=False, **kw) -> Tensor:
+    """ln sum exp(input) over dim (an int, a tuple, or None for all), without overflow. Rows of -inf give -inf, with
+    gradient 0 (PyTorch: nan)."""
     dim, keepdim = axis(kw, dim, keepdim)
     need_tensor("logsumexp", input)
     input = input if input.dtype.is_floating_point else cast(input, dtypes.get_default_dtype())
@@ -348,8 +349,8 @@ def any(input, dim=None, keepdim=False, **kw) -> Tensor:
     return Any.apply(input, dim=_over("any", input, dim), keepdim=keepdim)
 
 
-def count_nonzero(input, dim=None) -> Tensor:
+def count_nonzero(input, dim=None, *, axis=None) -> Tensor:
     """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
     need_tensor("count_nonzero", input)
-    dim = dims.several("count_nonzero", dim, input.ndim)
+    dim = dims.several("count_nonzero", dim if axis is None else axis, input.ndim)
     return Sum.apply(cast(ne(input, 0), dtypes.int64), dim=dim, keepdim=False)

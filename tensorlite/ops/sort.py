@@ -114,7 +114,7 @@ def msort(input) -> Tensor:
     return sort(input, dim=0).values
 
 
-def topk(input, k, dim=-1, largest=True, sorted=True):
+def topk(input, k, dim=-1, largest=True, sorted=True, *, axis=None):
     """(values, indices) of the k largest (or smallest) elements along `dim`, in order; of equal ones the first.
 
     Raises:
@@ -125,7 +125,7 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
         >>> tl.topk(tl.tensor([3.0, 1.0, 2.0]), 2)
         topk(values=tensor([3., 2.]), indices=tensor([0, 2]))
     """
-    x, dim = line("topk", input, dim)
+    x, dim = line("topk", input, dim if axis is None else axis)
     if not hasattr(k, "__index__"):
         raise errors.DTypeError(f"topk: k must be an int, not {type(k).__name__}")
     if not 0 <= k.__index__() <= x.shape[dim]:
