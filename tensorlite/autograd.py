@@ -32,7 +32,7 @@ def reachable(roots, targets=None):
         node = stack.pop()
         if targets is not None and node in targets and targets[node]:
             continue
-        for p in node.parents:
+        for p in (node.first, node.second) if node.several is None else node.several:
             if p is not None and p not in seen:
                 seen.add(p)
                 stack.append(p)
@@ -93,7 +93,8 @@ def walk(roots, keep, create, targets=None):
             shares, changed = _shares(node, m, g, seen, grads, lent, create), changes.last
         else:
             shares = None
-        for parent, (i, rule, only, places) in zip(node.parents, plan):
+        several = node.several
+        for parent, (i, rule, only, places) in zip((node.first, node.second) if several is None else several, plan):
             if parent is None or (partial and parent not in seen):
                 continue
             if shares is not None:
@@ -183,7 +184,7 @@ def _joint(node, g, seen, grads):
     """All shares of a fused op at once, from its raw backward. `into`: arrays to write the first gradients of leaves to."""
     op, parents, values = node.op, node.parents, node.saved
     needs = [p is not None and p in seen for p in parents]
-    into = [None if p is None or p.buffer is None or p in grads else holders.buffer(p) for p in parents]
+    into = [None if p is None or p in grads else holders.buffer(p) for p in parents]
     saved = [values[i] for i in op.passes]
     if dtypes.BF16 is not None:
         saved = [dtypes.widen(v) for v in saved]
@@ -303,13 +304,12 @@ def _write_leaf(node, g, create, lent):
         old.array = old.device.backend.as_array(old.array)
         old.array += g
         old.version.bump("backward")
-    elif g is node.buffer:  # a fused op has written into it
-        node.grad = wrap(g, node.device)
-    elif node.buffer is not None and (place := holders.buffer(node)) is not None:
-        place[...] = g
-        node.grad = wrap(place, node.device)
     else:
-        node.grad = wrap(_own(node, g, lent), node.device)
+        if g is not node.buffer:  # else a fused op has written into it
+            if (place := holders.buffer(node)) is not None:
+                place[...] = g
+            g = _own(node, g, lent) if place is None else place
+        node.grad = wrap(g, node.device)
     for hook in list((node.after or {}).values()):
         hook()
 

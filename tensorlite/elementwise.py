@@ -98,7 +98,9 @@ def _binary(op):
         if differentiable and (xn is not None or yn is not None) and now.grad:
             result.node = node = _blank(Node)  # Node(...), without the call
             node.op = op
-            node.parents = (xn, yn)
+            node.first = xn
+            node.second = yn
+            node.several = None
             if saves:
                 which = 3 if yn is not None and xn is not None else 1 if yn is None else 2
                 keep_a, keep_b, keep_out = kept[which]
@@ -160,7 +162,8 @@ def _unary(op):
         if differentiable and xn is not None and now.grad:
             result.node = node = _blank(Node)  # Node(...), without the call
             node.op = op
-            node.parents = (xn,)
+            node.first = xn
+            node.second = node.several = None
             node.saved = (a if keep_a else None, out if keep_out else None)
             node.versions = owned if x._v is None else (noted(x) if keep_a else None, OWNED if keep_out else None)
             node.args = NO_ARGS

@@ -153,7 +153,8 @@ class Node:
     """One recorded operation, or (op None) a leaf: where gradients end and `.grad` is kept."""
 
     __slots__ = (
-        "__dict__", "args", "device", "dtype", "op", "parents", "saved", "scope", "seq", "shape", "versions", "watched"
+        "__dict__", "args", "device", "dtype", "first", "op", "saved", "scope", "second", "seq", "several", "shape",
+        "versions", "watched",
     )  # fmt: skip
     grad = None  # the Tensor shown as .grad
     hooks = None  # functions of the complete gradient
@@ -168,7 +169,8 @@ class Node:
     def __init__(self, op, parents, saved, versions, args, array, device):
         # one assignment a line: the quickest form, and a node is made for every operation
         self.op = op
-        self.parents = parents
+        self.first = self.second = None
+        self.several = parents
         self.saved = saved
         self.versions = versions
         self.args = args
@@ -178,6 +180,14 @@ class Node:
         self.seq = clock()
         self.scope = mode.now.scope
         self.watched = False  # hooks, or retains, are set
+
+    @property
+    def parents(self) -> tuple:
+        """The nodes of the inputs (None: no gradient wanted). Of the quick path's two at most there is no tuple: of what
+        lives as long as the graph, each object that can hold others takes the time of Python's cycle collector."""
+        if self.several is not None:
+            return self.several
+        return (self.first,) if len(self.op.inputs) == 1 else (self.first, self.second)
 
     def __repr__(self):
         return f"<{self.op.name if self.op else 'leaf'} {tuple(self.shape)}>"
