@@ -22,6 +22,7 @@ Each operation is one class: its formula, its local derivatives, forward, and on
 gradient that comes in; a rule multiplies the local derivative with `g`. "fused" marks an operation with a fast backward by hand,
 beside `plain`, the same written with the others, from which its higher derivatives come. The functions you call (`tl.name`,
 `x.name`, in place `x.name_`) are listed below the operations of their family; many are composed of several operations.
+Where PyTorch has `out=`, `tl.name(..., out=x)` puts the result into the memory of `x`, without a gradient.
 """
 
 
@@ -82,7 +83,9 @@ def functions(module):
 
 def signature(function):
     """The parameters as written, without annotations."""
-    found = inspect.signature(function)
+    found = inspect.signature(
+        getattr(function, "__wrapped__", function)
+    )  # without out=, which the head of the page tells of
     bare = [p.replace(annotation=p.empty) for p in found.parameters.values() if p.kind != p.VAR_KEYWORD]
     return str(found.replace(parameters=bare, return_annotation=found.empty))
 

@@ -108,13 +108,17 @@ def package_stub():
     """The text of tensorlite/__init__.pyi. Only `import x as x` passes a name on; another name needs an assignment."""
     imports, lines = [], []
     for name in public(tl):
-        value = getattr(tl, name)
-        value = getattr(value, "__wrapped__", value)  # what methods.speak has put around it
+        spoken = getattr(tl, name)
+        value = getattr(spoken, "__wrapped__", spoken)  # what methods.speak has put around it
         if isinstance(value, types.ModuleType):
             if value.__name__.startswith("tensorlite."):
                 imports.append(f"from tensorlite import {value.__name__.removeprefix('tensorlite.')} as {name}")
         elif isinstance(value, dtypes.dtype):
             lines.append(f"{name}: _dtype\n")
+        elif hasattr(spoken, "__signature__") and "out" not in inspect.signature(value).parameters:
+            lines.append(
+                definition(name, spoken, returns="Tensor" if "call" in value.__code__.co_name else "Any")
+            )  # with out=
         elif isinstance(value, type) or (callable(value) and is_plain(value)):
             here, known = value.__name__, name if value.__name__ == name else f"_{name}"
             imports.append(f"from {value.__module__} import {here} as {known}")

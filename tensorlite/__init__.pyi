@@ -125,21 +125,16 @@ from tensorlite.nn.summary import summary as summary
 from tensorlite.ops.compare import allclose as allclose
 from tensorlite.ops.compare import equal as equal
 from tensorlite.ops.compare import isclose as isclose
-from tensorlite.ops.compare import isneginf as isneginf
-from tensorlite.ops.compare import isposinf as isposinf
 from tensorlite.ops.compare import isreal as isreal
 from tensorlite.ops.composite import conj as conj
 from tensorlite.ops.composite import corrcoef as corrcoef
 from tensorlite.ops.composite import cov as cov
-from tensorlite.ops.composite import frexp as frexp
 from tensorlite.ops.composite import gradient as gradient
 from tensorlite.ops.composite import is_complex as is_complex
 from tensorlite.ops.composite import is_nonzero as is_nonzero
 from tensorlite.ops.composite import is_same_size as is_same_size
 from tensorlite.ops.composite import is_signed as is_signed
-from tensorlite.ops.composite import mvlgamma as mvlgamma
 from tensorlite.ops.composite import real as real
-from tensorlite.ops.composite import renorm as renorm
 from tensorlite.ops.composite import unravel_index as unravel_index
 from tensorlite.ops.conv import conv1d as conv1d
 from tensorlite.ops.conv import conv2d as conv2d
@@ -154,40 +149,14 @@ from tensorlite.ops.decompositions import cholesky_solve as cholesky_solve
 from tensorlite.ops.decompositions import qr as qr
 from tensorlite.ops.decompositions import svd as svd
 from tensorlite.ops.einsum import einsum as einsum
-from tensorlite.ops.einsum import inner as inner
 from tensorlite.ops.einsum import tensordot as tensordot
 from tensorlite.ops.einsum import trace as trace
-from tensorlite.ops.elementwise import add as add
-from tensorlite.ops.elementwise import addcdiv as addcdiv
-from tensorlite.ops.elementwise import addcmul as addcmul
-from tensorlite.ops.elementwise import div as _divide
-from tensorlite.ops.elementwise import div as _true_divide
-from tensorlite.ops.elementwise import div as div
-from tensorlite.ops.elementwise import float_power as float_power
-from tensorlite.ops.elementwise import lerp as lerp
 from tensorlite.ops.elementwise import positive as positive
-from tensorlite.ops.elementwise import pow as pow
 from tensorlite.ops.elementwise import rsub as rsub
-from tensorlite.ops.elementwise import sub as _subtract
-from tensorlite.ops.elementwise import sub as sub
-from tensorlite.ops.extreme import amax as amax
-from tensorlite.ops.extreme import amin as amin
-from tensorlite.ops.extreme import aminmax as aminmax
-from tensorlite.ops.extreme import argmax as argmax
-from tensorlite.ops.extreme import argmin as argmin
-from tensorlite.ops.functions import deg2rad as deg2rad
-from tensorlite.ops.functions import ldexp as ldexp
-from tensorlite.ops.functions import rad2deg as rad2deg
 from tensorlite.ops.fused import log_softmax as log_softmax
 from tensorlite.ops.fused import rms_norm as rms_norm
 from tensorlite.ops.fused import softmax as softmax
 from tensorlite.ops.index import argwhere as argwhere
-from tensorlite.ops.index import gather as gather
-from tensorlite.ops.index import index_select as index_select
-from tensorlite.ops.index import masked_select as masked_select
-from tensorlite.ops.index import nonzero as nonzero
-from tensorlite.ops.index import take as take
-from tensorlite.ops.index import take_along_dim as take_along_dim
 from tensorlite.ops.join import atleast_1d as atleast_1d
 from tensorlite.ops.join import atleast_2d as atleast_2d
 from tensorlite.ops.join import atleast_3d as atleast_3d
@@ -195,30 +164,11 @@ from tensorlite.ops.join import block_diag as block_diag
 from tensorlite.ops.join import broadcast_shapes as broadcast_shapes
 from tensorlite.ops.join import broadcast_tensors as broadcast_tensors
 from tensorlite.ops.join import cartesian_prod as cartesian_prod
-from tensorlite.ops.join import column_stack as column_stack
 from tensorlite.ops.join import combinations as combinations
-from tensorlite.ops.join import dstack as dstack
-from tensorlite.ops.join import hstack as hstack
 from tensorlite.ops.join import meshgrid as meshgrid
-from tensorlite.ops.join import vstack as _row_stack
-from tensorlite.ops.join import vstack as vstack
 from tensorlite.ops.linalg import inverse as inverse
 from tensorlite.ops.linalg import pinverse as pinverse
-from tensorlite.ops.linalg import triangular_solve as triangular_solve
-from tensorlite.ops.matmul import addbmm as addbmm
-from tensorlite.ops.matmul import addmm as addmm
-from tensorlite.ops.matmul import addmv as addmv
-from tensorlite.ops.matmul import addr as addr
-from tensorlite.ops.matmul import baddbmm as baddbmm
-from tensorlite.ops.matmul import bmm as bmm
 from tensorlite.ops.matmul import chain_matmul as chain_matmul
-from tensorlite.ops.matmul import dot as dot
-from tensorlite.ops.matmul import matmul as matmul
-from tensorlite.ops.matmul import mm as mm
-from tensorlite.ops.matmul import mv as mv
-from tensorlite.ops.matmul import outer as _ger
-from tensorlite.ops.matmul import outer as outer
-from tensorlite.ops.matmul import vdot as vdot
 from tensorlite.ops.matrix_functions import det as det
 from tensorlite.ops.matrix_functions import logdet as logdet
 from tensorlite.ops.matrix_functions import matrix_exp as matrix_exp
@@ -231,7 +181,6 @@ from tensorlite.ops.pieces import chunk as chunk
 from tensorlite.ops.pieces import dsplit as dsplit
 from tensorlite.ops.pieces import hsplit as hsplit
 from tensorlite.ops.pieces import narrow as narrow
-from tensorlite.ops.pieces import narrow_copy as narrow_copy
 from tensorlite.ops.pieces import select as select
 from tensorlite.ops.pieces import split as split
 from tensorlite.ops.pieces import split_with_sizes as split_with_sizes
@@ -252,26 +201,11 @@ from tensorlite.ops.rearrange import repeat_interleave as repeat_interleave
 from tensorlite.ops.rearrange import roll as roll
 from tensorlite.ops.rearrange import rot90 as rot90
 from tensorlite.ops.rearrange import tile as tile
-from tensorlite.ops.reduce import all as all
-from tensorlite.ops.reduce import any as any
-from tensorlite.ops.reduce import count_nonzero as count_nonzero
-from tensorlite.ops.reduce import logsumexp as logsumexp
-from tensorlite.ops.reduce import mean as mean
-from tensorlite.ops.reduce import nanmean as nanmean
-from tensorlite.ops.reduce import nansum as nansum
 from tensorlite.ops.reduce import norm as norm
-from tensorlite.ops.reduce import prod as prod
-from tensorlite.ops.reduce import sum as sum
 from tensorlite.ops.resize import channel_shuffle as channel_shuffle
 from tensorlite.ops.resize import pixel_shuffle as pixel_shuffle
 from tensorlite.ops.resize import pixel_unshuffle as pixel_unshuffle
-from tensorlite.ops.scan import cummax as cummax
-from tensorlite.ops.scan import cummin as cummin
-from tensorlite.ops.scan import cumprod as cumprod
-from tensorlite.ops.scan import cumsum as cumsum
 from tensorlite.ops.scan import cumulative_trapezoid as cumulative_trapezoid
-from tensorlite.ops.scan import diff as diff
-from tensorlite.ops.scan import logcumsumexp as logcumsumexp
 from tensorlite.ops.scan import trapezoid as _trapz
 from tensorlite.ops.scan import trapezoid as trapezoid
 from tensorlite.ops.scatter import index_add as index_add
@@ -284,15 +218,10 @@ from tensorlite.ops.scatter import put as put
 from tensorlite.ops.scatter import scatter as scatter
 from tensorlite.ops.scatter import scatter_add as scatter_add
 from tensorlite.ops.scatter import scatter_reduce as scatter_reduce
-from tensorlite.ops.select import clamp as _clip
-from tensorlite.ops.select import clamp as clamp
 from tensorlite.ops.select import clamp_max as clamp_max
 from tensorlite.ops.select import clamp_min as clamp_min
 from tensorlite.ops.select import masked_fill as masked_fill
 from tensorlite.ops.shape import adjoint as adjoint
-from tensorlite.ops.shape import cat as _concat
-from tensorlite.ops.shape import cat as _concatenate
-from tensorlite.ops.shape import cat as cat
 from tensorlite.ops.shape import expand as _broadcast_to
 from tensorlite.ops.shape import flatten as flatten
 from tensorlite.ops.shape import flip as flip
@@ -302,46 +231,19 @@ from tensorlite.ops.shape import permute as permute
 from tensorlite.ops.shape import ravel as ravel
 from tensorlite.ops.shape import reshape as reshape
 from tensorlite.ops.shape import squeeze as squeeze
-from tensorlite.ops.shape import stack as stack
 from tensorlite.ops.shape import swapaxes as swapaxes
 from tensorlite.ops.shape import t as t
 from tensorlite.ops.shape import transpose as _swapdims
 from tensorlite.ops.shape import transpose as transpose
-from tensorlite.ops.shape import tril as tril
-from tensorlite.ops.shape import triu as triu
 from tensorlite.ops.shape import unflatten as unflatten
 from tensorlite.ops.shape import unsqueeze as unsqueeze
 from tensorlite.ops.sort import argsort as argsort
-from tensorlite.ops.sort import bucketize as bucketize
 from tensorlite.ops.sort import isin as isin
-from tensorlite.ops.sort import kthvalue as kthvalue
 from tensorlite.ops.sort import msort as msort
-from tensorlite.ops.sort import searchsorted as searchsorted
-from tensorlite.ops.sort import sort as sort
-from tensorlite.ops.sort import topk as topk
 from tensorlite.ops.sort import unique as unique
 from tensorlite.ops.sort import unique_consecutive as unique_consecutive
-from tensorlite.ops.special import logit as logit
-from tensorlite.ops.special import polygamma as polygamma
-from tensorlite.ops.special import sinc as sinc
-from tensorlite.ops.special import xlogy as xlogy
 from tensorlite.ops.statistics import bincount as bincount
-from tensorlite.ops.statistics import histc as histc
-from tensorlite.ops.statistics import histogram as histogram
-from tensorlite.ops.statistics import median as median
-from tensorlite.ops.statistics import mode as mode
-from tensorlite.ops.statistics import nanmedian as nanmedian
-from tensorlite.ops.statistics import nanquantile as nanquantile
-from tensorlite.ops.statistics import quantile as quantile
-from tensorlite.ops.statistics import std as std
-from tensorlite.ops.statistics import std_mean as std_mean
-from tensorlite.ops.statistics import var as var
-from tensorlite.ops.statistics import var_mean as var_mean
-from tensorlite.ops.steps import heaviside as heaviside
-from tensorlite.ops.steps import nan_to_num as nan_to_num
-from tensorlite.ops.steps import round as round
 from tensorlite.ops.views import as_strided as as_strided
-from tensorlite.ops.views import diag as diag
 from tensorlite.ops.views import diag_embed as diag_embed
 from tensorlite.ops.views import diagflat as diagflat
 from tensorlite.ops.views import diagonal as diagonal
@@ -371,83 +273,121 @@ from tensorlite.serialization import save as save
 from tensorlite.tensor import Size as Size
 
 __version__: builtins.str
-def abs(input) -> Tensor:
+def abs(input, *, out=None) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
 def abs_(input) -> Any:
     """abs in place: the same memory, seen by all views; returns self."""
-def absolute(input) -> Tensor:
+def absolute(input, *, out=None) -> Tensor:
     """|x|, elementwise. Slope d/dx: sign(x). The slope at 0 is chosen as 0."""
-def acos(input) -> Tensor:
+def acos(input, *, out=None) -> Tensor:
     """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
 def acos_(input) -> Any:
     """acos in place: the same memory, seen by all views; returns self."""
-def acosh(input) -> Tensor:
+def acosh(input, *, out=None) -> Tensor:
     """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
 def acosh_(input) -> Any:
     """acosh in place: the same memory, seen by all views; returns self."""
+def add(input, other, *, alpha=1, out=None) -> Tensor:
+    """input + alpha * other, with broadcasting."""
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None) -> Tensor:
+    """beta input + alpha (the sum over the batch of bmm(batch1, batch2)): one product of the batch joined to the inner
+    dimension, (n, b k) and (b k, m)."""
+def addcdiv(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
+    """input + value * tensor1 / tensor2, with broadcasting. Raises DTypeError where integers would be divided."""
+def addcmul(input, tensor1, tensor2, *, value=1, out=None) -> Tensor:
+    """input + value * tensor1 * tensor2, with broadcasting. Raises DTypeError for a fractional value with integers."""
+def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None) -> Tensor:
+    """beta input + alpha (mat1 @ mat2). `input` broadcasts to the product; with beta=0 its values do not matter."""
+def addmv(input, mat, vec, *, beta=1, alpha=1, out=None) -> Tensor:
+    """beta input + alpha (mat @ vec)."""
 def addmv_(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
     """addmv in place: the same memory, seen by all views; returns self."""
-def arccos(input) -> Tensor:
+def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None) -> Tensor:
+    """beta input + alpha outer(vec1, vec2)."""
+def all(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
+    """Whether all elements over dim are true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+def amax(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
+    """The maximum over `dim` (an int, a tuple, or () for all); ties share the gradient evenly."""
+def amin(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
+    """The minimum over `dim` (an int, a tuple, or () for all); ties share the gradient evenly."""
+def aminmax(input, *, dim=None, keepdim=False, out=None, **kw) -> Any:
+    """(min, max) of all elements, or along one `dim`; ties share the gradient evenly."""
+def any(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
+    """Whether any element over dim is true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+def arccos(input, *, out=None) -> Tensor:
     """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
 def arccos_(input) -> Any:
     """arccos in place: the same memory, seen by all views; returns self."""
-def arccosh(input) -> Tensor:
+def arccosh(input, *, out=None) -> Tensor:
     """ln(x + sqrt(x^2 - 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 - 1)."""
 def arccosh_(input) -> Any:
     """arccosh in place: the same memory, seen by all views; returns self."""
-def arcsin(input) -> Tensor:
+def arcsin(input, *, out=None) -> Tensor:
     """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
 def arcsin_(input) -> Any:
     """arcsin in place: the same memory, seen by all views; returns self."""
-def arcsinh(input) -> Tensor:
+def arcsinh(input, *, out=None) -> Tensor:
     """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
 def arcsinh_(input) -> Any:
     """arcsinh in place: the same memory, seen by all views; returns self."""
-def arctan(input) -> Tensor:
+def arctan(input, *, out=None) -> Tensor:
     """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
-def arctan2(input, other) -> Tensor:
+def arctan2(input, other, *, out=None) -> Tensor:
     """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
 def arctan_(input) -> Any:
     """arctan in place: the same memory, seen by all views; returns self."""
-def arctanh(input) -> Tensor:
+def arctanh(input, *, out=None) -> Tensor:
     """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
 def arctanh_(input) -> Any:
     """arctanh in place: the same memory, seen by all views; returns self."""
-def asin(input) -> Tensor:
+def argmax(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
+    """The index of the (first) maximum along dim, or in the flattened tensor."""
+def argmin(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
+    """The index of the (first) minimum along dim, or in the flattened tensor."""
+def asin(input, *, out=None) -> Tensor:
     """arcsin x, elementwise. Slope d/dx: 1 / sqrt(1 - x^2)."""
 def asin_(input) -> Any:
     """asin in place: the same memory, seen by all views; returns self."""
-def asinh(input) -> Tensor:
+def asinh(input, *, out=None) -> Tensor:
     """ln(x + sqrt(x^2 + 1)), elementwise. Slope d/dx: 1 / sqrt(x^2 + 1)."""
 def asinh_(input) -> Any:
     """asinh in place: the same memory, seen by all views; returns self."""
-def atan(input) -> Tensor:
+def atan(input, *, out=None) -> Tensor:
     """arctan x, elementwise. Slope d/dx: 1 / (1 + x^2)."""
-def atan2(input, other) -> Tensor:
+def atan2(input, other, *, out=None) -> Tensor:
     """arctan(x / y), in the quadrant of (y, x), elementwise with broadcasting. Slope d/dx: y / (x^2 + y^2); d/dy: -x / (x^2 + y^2). The angle of the point (y, x) in [-pi, pi]. The slope at x = y = 0 is chosen as 0, as in PyTorch."""
 def atan_(input) -> Any:
     """atan in place: the same memory, seen by all views; returns self."""
-def atanh(input) -> Tensor:
+def atanh(input, *, out=None) -> Tensor:
     """ln((1 + x) / (1 - x)) / 2, elementwise. Slope d/dx: 1 / (1 - x^2)."""
 def atanh_(input) -> Any:
     """atanh in place: the same memory, seen by all views; returns self."""
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None) -> Tensor:
+    """beta input + alpha bmm(batch1, batch2)."""
 bfloat16: _dtype
-def bitwise_and(input, other) -> Tensor:
+def bitwise_and(input, other, *, out=None) -> Tensor:
     """x & y, elementwise with broadcasting."""
-def bitwise_left_shift(input, other) -> Tensor:
+def bitwise_left_shift(input, other, *, out=None) -> Tensor:
     """x << y, elementwise with broadcasting."""
-def bitwise_not(input) -> Tensor:
+def bitwise_not(input, *, out=None) -> Tensor:
     """~x, elementwise."""
-def bitwise_or(input, other) -> Tensor:
+def bitwise_or(input, other, *, out=None) -> Tensor:
     """x | y, elementwise with broadcasting."""
-def bitwise_right_shift(input, other) -> Tensor:
+def bitwise_right_shift(input, other, *, out=None) -> Tensor:
     """x >> y, elementwise with broadcasting. The sign is kept."""
-def bitwise_xor(input, other) -> Tensor:
+def bitwise_xor(input, other, *, out=None) -> Tensor:
     """x ^ y, elementwise with broadcasting."""
+def bmm(input, mat2, *, out=None) -> Tensor:
+    """The products of two batches of matrices: (b, n, k) and (b, k, m) give (b, n, m). No broadcasting; see matmul."""
 bool: _dtype
 broadcast_to = _broadcast_to
+def bucketize(input, boundaries, *, out_int32=False, right=False, out=None) -> Tensor:
+    """For each element the number of the interval that it lies in, between sorted boundaries (n,): searchsorted with its
+    first arguments the other way round."""
+def cat(tensors, dim=0, *, axis=None, out=None) -> Tensor:
+    """The tensors joined along an existing dimension; their dtypes are promoted. Empty vectors (0,) are passed over."""
 cdouble: _dtype
-def ceil(input) -> Tensor:
+def ceil(input, *, out=None) -> Tensor:
     """ceil x, elementwise. Slope d/dx: 0."""
 def ceil_(input) -> Any:
     """ceil in place: the same memory, seen by all views; returns self."""
@@ -456,71 +396,103 @@ def celu_(input, alpha=1.0) -> Tensor:
 cfloat: _dtype
 channels_last: Any
 channels_last_3d: Any
+def clamp(input, min=None, max=None, *, out=None) -> Tensor:
+    """input limited to [min, max]: min(max(input, low), high). Either bound may be None, a number, or a tensor that broadcasts."""
 def clamp_(input, min=None, max=None) -> Tensor:
     """clamp in place: the same memory, seen by all views; returns self."""
 def clamp_max_(input, max) -> Tensor:
     """clamp_max in place: the same memory, seen by all views; returns self."""
 def clamp_min_(input, min) -> Tensor:
     """clamp_min in place: the same memory, seen by all views; returns self."""
-clip = _clip
+def clip(input, min=None, max=None, *, out=None) -> Tensor:
+    """input limited to [min, max]: min(max(input, low), high). Either bound may be None, a number, or a tensor that broadcasts."""
 def clip_(input, min=None, max=None) -> Tensor:
     """clip in place: the same memory, seen by all views; returns self."""
+def column_stack(tensors, *, out=None) -> Tensor:
+    """Joined along the second dimension, vectors as columns."""
 def complex(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
 complex128: _dtype
 complex64: _dtype
-concat = _concat
-concatenate = _concatenate
+def concat(tensors, dim=0, *, axis=None, out=None) -> Tensor:
+    """The tensors joined along an existing dimension; their dtypes are promoted. Empty vectors (0,) are passed over."""
+def concatenate(tensors, dim=0, *, axis=None, out=None) -> Tensor:
+    """The tensors joined along an existing dimension; their dtypes are promoted. Empty vectors (0,) are passed over."""
 contiguous_format: Any
-def copysign(input, other) -> Tensor:
+def copysign(input, other, *, out=None) -> Tensor:
     """|x| with the sign of y, elementwise with broadcasting. Slope d/dx: sign(x) sign(y); d/dy: 0. The slope at x = 0 is chosen as 0."""
-def cos(input) -> Tensor:
+def cos(input, *, out=None) -> Tensor:
     """cos x, elementwise. Slope d/dx: -sin x."""
 def cos_(input) -> Any:
     """cos in place: the same memory, seen by all views; returns self."""
-def cosh(input) -> Tensor:
+def cosh(input, *, out=None) -> Tensor:
     """(e^x + e^-x) / 2, elementwise. Slope d/dx: sinh x."""
 def cosh_(input) -> Any:
     """cosh in place: the same memory, seen by all views; returns self."""
+def count_nonzero(input, dim=None, *, axis=None, out=None) -> Tensor:
+    """How many elements over dim (an int, a tuple, or None for all) are not 0, as int64; nan counts."""
+def cummax(input, dim=None, *, out=None, **kw) -> Any:
+    """(values, indices) of the largest element up to each place along `dim`, the latest of several; once there was a nan
+    it stays nan. The gradient goes to the index returned."""
+def cummin(input, dim=None, *, out=None, **kw) -> Any:
+    """(values, indices) of the smallest element up to each place along `dim`, as cummax."""
+def cumprod(input, dim=None, *, dtype=None, out=None, **kw) -> Tensor:
+    """The product of the elements up to each place along `dim`; integers are multiplied as int64. The gradient is right
+    where elements are 0, and so are the higher ones."""
+def cumsum(input, dim=None, *, dtype=None, out=None, **kw) -> Tensor:
+    """The sum of the elements up to each place along `dim`; integers are summed as int64, 16-bit floats in float32."""
 default_generator: Generator
+def deg2rad(input, *, out=None) -> Tensor:
+    """input * pi / 180: degrees as radians."""
 def deg2rad_(input) -> Tensor:
     """deg2rad in place: the same memory, seen by all views; returns self."""
 detach_ = _detach_
 device = _device
-def digamma(input) -> Tensor:
+def diag(input, diagonal=0, *, out=None) -> Tensor:
+    """A vector: the matrix with it on a diagonal. A matrix: a copy of its diagonal."""
+def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None, **kw) -> Tensor:
+    """input[i + 1] - input[i] along `dim`, n times over; bools are compared. prepend, append: tensors joined on first."""
+def digamma(input, *, out=None) -> Tensor:
     """d/dx ln Gamma(x), elementwise. Slope d/dx: polygamma(1, x)."""
-divide = _divide
+def div(input, other, *, rounding_mode=None, out=None) -> Tensor:
+    """input / other, with broadcasting; integers divide to floating point."""
+def divide(input, other, *, rounding_mode=None, out=None) -> Tensor:
+    """input / other, with broadcasting; integers divide to floating point."""
+def dot(input, tensor, *, out=None) -> Tensor:
+    """The sum of products of two vectors of one length."""
 double: _dtype
+def dstack(tensors, *, out=None) -> Tensor:
+    """Joined along the third dimension."""
 e: builtins.float
 def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor whose values are whatever the memory holds; with dtype, device, requires_grad."""
 def empty_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """empty in the shape, dtype and device of input."""
-def eq(input, other) -> Tensor:
+def eq(input, other, *, out=None) -> Tensor:
     """x == y, elementwise with broadcasting."""
-def erf(input) -> Tensor:
+def erf(input, *, out=None) -> Tensor:
     """2/sqrt(pi) int_0^x e^-t^2 dt, elementwise. Slope d/dx: 2/sqrt(pi) e^-x^2."""
 def erf_(input) -> Any:
     """erf in place: the same memory, seen by all views; returns self."""
-def erfc(input) -> Tensor:
+def erfc(input, *, out=None) -> Tensor:
     """1 - erf x, elementwise. Slope d/dx: -2/sqrt(pi) e^-x^2."""
 def erfc_(input) -> Any:
     """erfc in place: the same memory, seen by all views; returns self."""
-def erfinv(input) -> Tensor:
+def erfinv(input, *, out=None) -> Tensor:
     """the y with erf y = x, elementwise. Slope d/dx: sqrt(pi)/2 e^out^2."""
-def exp(input) -> Tensor:
+def exp(input, *, out=None) -> Tensor:
     """e^x, elementwise. Slope d/dx: out."""
-def exp2(input) -> Tensor:
+def exp2(input, *, out=None) -> Tensor:
     """2^x, elementwise. Slope d/dx: out ln 2."""
 def exp2_(input) -> Any:
     """exp2 in place: the same memory, seen by all views; returns self."""
 def exp_(input) -> Any:
     """exp in place: the same memory, seen by all views; returns self."""
-def expm1(input) -> Tensor:
+def expm1(input, *, out=None) -> Tensor:
     """e^x - 1, elementwise. Slope d/dx: out + 1."""
 def expm1_(input) -> Any:
     """expm1 in place: the same memory, seen by all views; returns self."""
-def fix(input) -> Tensor:
+def fix(input, *, out=None) -> Tensor:
     """x towards 0, elementwise. Slope d/dx: 0."""
 def fix_(input) -> Any:
     """fix in place: the same memory, seen by all views; returns self."""
@@ -528,43 +500,64 @@ float: _dtype
 float16: _dtype
 float32: _dtype
 float64: _dtype
-def floor(input) -> Tensor:
+def float_power(input, exponent, *, out=None) -> Tensor:
+    """input ** exponent in float64, whatever the dtypes are."""
+def floor(input, *, out=None) -> Tensor:
     """floor x, elementwise. Slope d/dx: 0."""
 def floor_(input) -> Any:
     """floor in place: the same memory, seen by all views; returns self."""
-def floor_divide(input, other) -> Tensor:
+def floor_divide(input, other, *, out=None) -> Tensor:
     """floor(x / y), elementwise with broadcasting. Slope d/dx: 0; d/dy: 0."""
-def fmax(input, other) -> Tensor:
+def fmax(input, other, *, out=None) -> Tensor:
     """max(x, y), not nan, elementwise with broadcasting. Slope d/dx: 1 where x >= y; d/dy: 1 where y > x. A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
-def fmin(input, other) -> Tensor:
+def fmin(input, other, *, out=None) -> Tensor:
     """min(x, y), not nan, elementwise with broadcasting. Slope d/dx: 1 where x <= y; d/dy: 1 where y < x. A nan counts as missing. Where x = y the gradient goes to x, as in PyTorch."""
-def fmod(input, other) -> Tensor:
+def fmod(input, other, *, out=None) -> Tensor:
     """x - y trunc(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -trunc(x / y). The remainder has the sign of x."""
-def frac(input) -> Tensor:
+def frac(input, *, out=None) -> Tensor:
     """x - trunc(x), elementwise. Slope d/dx: 1."""
 def frac_(input) -> Any:
     """frac in place: the same memory, seen by all views; returns self."""
+def frexp(input, *, out=None) -> Any:
+    """(mantissa, exponent) with input = mantissa * 2^exponent, 0.5 <= |mantissa| < 1, exponent an int32."""
 def full_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """full in the shape, dtype and device of input."""
-def gcd(input, other) -> Tensor:
+def gather(input, dim, index, *, sparse_grad=False, out=None) -> Tensor:
+    """out[i][j][k] = input[index[i][j][k]][j][k] for dim 0, and so on; index may be smaller in the other dimensions."""
+def gcd(input, other, *, out=None) -> Tensor:
     """the greatest common divisor of x and y, elementwise with broadcasting."""
 def gcd_(input, other) -> Any:
     """gcd in place: the same memory, seen by all views; returns self."""
-def ge(input, other) -> Tensor:
+def ge(input, other, *, out=None) -> Tensor:
     """x >= y, elementwise with broadcasting."""
-ger = _ger
-def greater(input, other) -> Tensor:
+def ger(input, vec2, *, out=None) -> Tensor:
+    """Every element of a vector times every one of another: out[i, j] = input[i] vec2[j]."""
+def greater(input, other, *, out=None) -> Tensor:
     """x > y, elementwise with broadcasting."""
-def greater_equal(input, other) -> Tensor:
+def greater_equal(input, other, *, out=None) -> Tensor:
     """x >= y, elementwise with broadcasting."""
-def gt(input, other) -> Tensor:
+def gt(input, other, *, out=None) -> Tensor:
     """x > y, elementwise with broadcasting."""
 half: _dtype
-def hypot(input, other) -> Tensor:
+def heaviside(input, values, *, out=None) -> Tensor:
+    """0 where input < 0, `values` where input = 0, 1 where input > 0, with broadcasting; 0 for nan, as in PyTorch."""
+def histc(input, bins=100, min=0, max=0, *, out=None) -> Tensor:
+    """How many elements lie in each of `bins` equal intervals between min and max (both 0: the least and the largest
+    element), in the dtype of input; what is outside, and nan, counts nowhere. Without a gradient."""
+def histogram(input, bins, *, range=None, weight=None, density=False, out=None) -> Any:
+    """(hist, bin_edges): how many elements (or the sum of their weights) lie in each of `bins` equal intervals between
+    the least and the largest element, or over `range` (low, high); or between given edges, an increasing vector."""
+def hstack(tensors, *, out=None) -> Tensor:
+    """Joined along the second dimension (vectors and numbers: along the first)."""
+def hypot(input, other, *, out=None) -> Tensor:
     """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
 def index_put_(input, indices, values, accumulate=False) -> Tensor:
     """index_put in place: the same memory, seen by all views; returns self."""
+def index_select(input, dim, index, *, out=None) -> Tensor:
+    """The slices of input at the places `index` (a vector of ints, none negative) of dimension dim; always a copy."""
 inf: builtins.float
+def inner(input, other, *, out=None) -> Tensor:
+    """The sum of products over the last dimension of both; with a 0-d operand the product."""
 int: _dtype
 int16: _dtype
 int32: _dtype
@@ -576,97 +569,162 @@ def isinf(input) -> Tensor:
     """|x| is infinite, elementwise."""
 def isnan(input) -> Tensor:
     """x is not a number, elementwise."""
-def lcm(input, other) -> Tensor:
+def isneginf(input, *, out=None) -> Tensor:
+    """Whether each element is -infinity."""
+def isposinf(input, *, out=None) -> Tensor:
+    """Whether each element is +infinity."""
+def kthvalue(input, k, dim=-1, keepdim=False, *, out=None, **kw) -> Any:
+    """(values, indices) of the k-th smallest element along `dim`, counted from 1; of equal ones the first first."""
+def lcm(input, other, *, out=None) -> Tensor:
     """the least common multiple of x and y, elementwise with broadcasting."""
 def lcm_(input, other) -> Any:
     """lcm in place: the same memory, seen by all views; returns self."""
+def ldexp(input, other, *, out=None) -> Tensor:
+    """input * 2^other, with broadcasting; an integer exponent is taken in the dtype of a floating-point input."""
 def ldexp_(input, other) -> Tensor:
     """ldexp in place: the same memory, seen by all views; returns self."""
-def le(input, other) -> Tensor:
+def le(input, other, *, out=None) -> Tensor:
     """x <= y, elementwise with broadcasting."""
-def less(input, other) -> Tensor:
+def lerp(input, end, weight, *, out=None) -> Tensor:
+    """input + weight * (end - input): from input at weight 0 to end at weight 1. weight is a number or a tensor."""
+def less(input, other, *, out=None) -> Tensor:
     """x < y, elementwise with broadcasting."""
-def less_equal(input, other) -> Tensor:
+def less_equal(input, other, *, out=None) -> Tensor:
     """x <= y, elementwise with broadcasting."""
-def lgamma(input) -> Tensor:
+def lgamma(input, *, out=None) -> Tensor:
     """ln |Gamma(x)|, elementwise. Slope d/dx: digamma(x)."""
-def log(input) -> Tensor:
+def log(input, *, out=None) -> Tensor:
     """ln x, elementwise. Slope d/dx: 1 / x."""
-def log10(input) -> Tensor:
+def log10(input, *, out=None) -> Tensor:
     """log10 x, elementwise. Slope d/dx: 1 / (x ln 10)."""
 def log10_(input) -> Any:
     """log10 in place: the same memory, seen by all views; returns self."""
-def log1p(input) -> Tensor:
+def log1p(input, *, out=None) -> Tensor:
     """ln(1 + x), elementwise. Slope d/dx: 1 / (1 + x)."""
 def log1p_(input) -> Any:
     """log1p in place: the same memory, seen by all views; returns self."""
-def log2(input) -> Tensor:
+def log2(input, *, out=None) -> Tensor:
     """log2 x, elementwise. Slope d/dx: 1 / (x ln 2)."""
 def log2_(input) -> Any:
     """log2 in place: the same memory, seen by all views; returns self."""
 def log_(input) -> Any:
     """log in place: the same memory, seen by all views; returns self."""
-def logaddexp(input, other) -> Tensor:
+def logaddexp(input, other, *, out=None) -> Tensor:
     """ln(e^x + e^y), elementwise with broadcasting. Slope d/dx: sigmoid(x - y); d/dy: sigmoid(y - x). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
-def logaddexp2(input, other) -> Tensor:
+def logaddexp2(input, other, *, out=None) -> Tensor:
     """log2(2^x + 2^y), elementwise with broadcasting. Slope d/dx: sigmoid((x - y) ln 2); d/dy: sigmoid((y - x) ln 2). Computed without overflow. Where both are the same infinity the gradient is shared evenly."""
-def logical_and(input, other) -> Tensor:
+def logcumsumexp(input, dim=None, *, out=None, **kw) -> Tensor:
+    """ln of the sum of exp(input) up to each place along `dim`, without overflow. Raises DTypeError for integers."""
+def logical_and(input, other, *, out=None) -> Tensor:
     """x and y, elementwise with broadcasting."""
-def logical_not(input) -> Tensor:
+def logical_not(input, *, out=None) -> Tensor:
     """not x, elementwise."""
-def logical_or(input, other) -> Tensor:
+def logical_or(input, other, *, out=None) -> Tensor:
     """x or y, elementwise with broadcasting."""
-def logical_xor(input, other) -> Tensor:
+def logical_xor(input, other, *, out=None) -> Tensor:
     """x xor y, elementwise with broadcasting."""
+def logit(input, eps=None, *, out=None) -> Tensor:
+    """ln(x / (1 - x)), the inverse of sigmoid, elementwise; with eps, of x clamped to [eps, 1 - eps]. nan outside of [0, 1]."""
 def logit_(input, eps=None) -> Tensor:
     """logit in place: the same memory, seen by all views; returns self."""
+def logsumexp(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
+    """ln sum exp(input) over dim (an int, a tuple, or None for all), without overflow. Rows of -inf give -inf, with
+    gradient 0 (PyTorch: nan)."""
 long: _dtype
-def lt(input, other) -> Tensor:
+def lt(input, other, *, out=None) -> Tensor:
     """x < y, elementwise with broadcasting."""
-def max(input, dim=None, keepdim=False, **kw) -> Any:
+def masked_select(input, mask, *, out=None) -> Tensor:
+    """The elements of input where the bool tensor mask holds, as a vector; input and mask broadcast."""
+def matmul(input, other, *, out=None) -> Tensor:
+    """input @ other: vectors (dot), matrices, and batches of matrices whose leading dimensions broadcast."""
+def max(input, dim=None, keepdim=False, *, out=None, **kw) -> Any:
     """The maximum of all; or along `dim` a pair (values, indices), the gradient going to the index returned, the first
     of several; or, with a tensor as second argument, the elementwise maximum."""
 def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Tensor:
     """max_pool1d with return_indices=True: (values, indices)."""
-def maximum(input, other) -> Tensor:
+def maximum(input, other, *, out=None) -> Tensor:
     """max(x, y), elementwise with broadcasting. Slope d/dx: 1 where x > y, 1/2 where x = y; d/dy: 1 where y > x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
-def min(input, dim=None, keepdim=False, **kw) -> Any:
+def mean(input, dim=None, keepdim=False, *, dtype=None, out=None, **kw) -> Tensor:
+    """The mean over `dim` (an int, a tuple, or None for all). Raises DTypeError for integers."""
+def median(input, dim=None, keepdim=False, *, out=None, **kw) -> Any:
+    """The median of all; or along `dim` a pair (values, indices), the gradient going to the index returned, the first of
+    several. Of an even number of elements the lower of the two in the middle (see quantile for their mean). A nan makes
+    the result nan."""
+def min(input, dim=None, keepdim=False, *, out=None, **kw) -> Any:
     """The minimum; forms as of max."""
-def minimum(input, other) -> Tensor:
+def minimum(input, other, *, out=None) -> Tensor:
     """min(x, y), elementwise with broadcasting. Slope d/dx: 1 where x < y, 1/2 where x = y; d/dy: 1 where y < x, 1/2 where x = y. Where x = y the gradient is shared evenly."""
+def mm(input, mat2, *, out=None) -> Tensor:
+    """The product of two matrices: (n, k) and (k, m) give (n, m). No broadcasting; see matmul."""
+def mode(input, dim=-1, keepdim=False, *, out=None, **kw) -> Any:
+    """(values, indices) of the most frequent element along `dim`, the smallest of several, at the last place where it
+    stands; the gradient goes there. (PyTorch leaves the place open.)"""
 moveaxis = _moveaxis
-def mul(input, other) -> Tensor:
+def mul(input, other, *, out=None) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
-def multiply(input, other) -> Tensor:
+def multiply(input, other, *, out=None) -> Tensor:
     """x * y, elementwise with broadcasting. Slope d/dx: y; d/dy: x."""
+def mv(input, vec, *, out=None) -> Tensor:
+    """A matrix times a vector: (n, k) and (k,) give (n,)."""
+def mvlgamma(input, p: builtins.int, *, out=None) -> Tensor:
+    """Logarithm of the multivariate gamma function: p (p - 1) / 4 ln pi + sum_i lgamma(x + (1 - i) / 2), i = 1..p."""
 nan: builtins.float
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None) -> Tensor:
+    """input with numbers for nan and for both infinities; None: the largest and the smallest number of the dtype."""
 def nan_to_num_(input, nan=0.0, posinf=None, neginf=None) -> Tensor:
     """nan_to_num in place: the same memory, seen by all views; returns self."""
-def ne(input, other) -> Tensor:
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None, **kw) -> Tensor:
+    """The mean over `dim` of what is not nan; nan where all is. Raises DTypeError for integers."""
+def nanmedian(input, dim=None, keepdim=False, *, out=None, **kw) -> Any:
+    """The median of what is not nan; forms as of median. nan where all is."""
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation='linear', out=None, **kw) -> Tensor:
+    """As quantile, of what is not nan; nan where all is."""
+def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None, **kw) -> Tensor:
+    """The sum over `dim` with every nan counted as 0."""
+def narrow_copy(input, dim, start, length, *, out=None) -> Tensor:
+    """narrow, with memory of its own."""
+def ne(input, other, *, out=None) -> Tensor:
     """x != y, elementwise with broadcasting."""
-def neg(input) -> Tensor:
+def neg(input, *, out=None) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
 def neg_(input) -> Any:
     """neg in place: the same memory, seen by all views; returns self."""
-def negative(input) -> Tensor:
+def negative(input, *, out=None) -> Tensor:
     """-x, elementwise. Slope d/dx: -1."""
 def negative_(input) -> Any:
     """negative in place: the same memory, seen by all views; returns self."""
-def nextafter(input, other) -> Tensor:
+def nextafter(input, other, *, out=None) -> Tensor:
     """the next number after x towards y, elementwise with broadcasting. Slope d/dx: 1 where x != y; d/dy: 0."""
-def not_equal(input, other) -> Tensor:
+def nonzero(input, *, as_tuple=False, out=None) -> Any:
+    """The indices of the elements that are not 0: one row for each, (n, ndim) int64. as_tuple: one vector for each
+    dimension, fit to be an index: x[x.nonzero(as_tuple=True)]."""
+def not_equal(input, other, *, out=None) -> Tensor:
     """x != y, elementwise with broadcasting."""
 def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """A tensor of ones: ones(2, 3) or ones((2, 3)), with dtype, device, requires_grad."""
 def ones_like(input, *args, dtype=None, device=None, requires_grad=False, **other) -> Tensor:
     """ones in the shape, dtype and device of input."""
+def outer(input, vec2, *, out=None) -> Tensor:
+    """Every element of a vector times every one of another: out[i, j] = input[i] vec2[j]."""
 pi: builtins.float
 def polar(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
+def polygamma(n, input, *, out=None) -> Tensor:
+    """The n-th derivative of digamma at input: (-1)^(n+1) n! sum_k (input + k)^-(n+1), elementwise."""
+def pow(input, exponent, *, out=None) -> Tensor:
+    """input ** exponent, with broadcasting; either may be a number. 0 ** 0 is 1. Slopes y x^(y-1) and x^y log x, 0 where
+    y = 0 and where x = 0 < y."""
 preserve_format: Any
+def prod(input, dim=None, keepdim=False, *, dtype=None, out=None, **kw) -> Tensor:
+    """The product of all elements, or along one `dim`; integers are multiplied as int64. The gradient is right where
+    elements are 0, and so are the higher ones."""
+def quantile(input, q, dim=None, keepdim=False, *, interpolation='linear', out=None, **kw) -> Tensor:
+    """The value below which a share q of the elements along `dim` (None: of all) lies."""
+def rad2deg(input, *, out=None) -> Tensor:
+    """input * 180 / pi: radians as degrees."""
 def rad2deg_(input) -> Tensor:
     """rad2deg in place: the same memory, seen by all views; returns self."""
-def reciprocal(input) -> Tensor:
+def reciprocal(input, *, out=None) -> Tensor:
     """1 / x, elementwise. Slope d/dx: -out^2."""
 def reciprocal_(input) -> Any:
     """reciprocal in place: the same memory, seen by all views; returns self."""
@@ -674,84 +732,130 @@ def relu(input) -> Tensor:
     """max(x, 0), elementwise. Slope d/dx: 1 where x > 0. The slope at 0 is chosen as 0; nan stays nan, with slope 1."""
 def relu_(input) -> Any:
     """relu in place: the same memory, seen by all views; returns self."""
-def remainder(input, other) -> Tensor:
+def remainder(input, other, *, out=None) -> Tensor:
     """x - y floor(x / y), elementwise with broadcasting. Slope d/dx: 1; d/dy: -floor(x / y)."""
+def renorm(input, p, dim, maxnorm, *, out=None) -> Tensor:
+    """Each slice along dim whose p-norm is above maxnorm is scaled to maxnorm; the others stay."""
+def round(input, *, decimals=0, out=None) -> Tensor:
+    """input rounded to whole numbers, or to `decimals` digits after the point (before it, if negative); half to even."""
 def round_(input, *, decimals=0) -> Tensor:
     """round in place: the same memory, seen by all views; returns self."""
-row_stack = _row_stack
+def row_stack(tensors, *, out=None) -> Tensor:
+    """Joined along the first dimension, vectors as rows. Also row_stack."""
 def rrelu_(input, lower=0.125, upper=0.3333333333333333, training=False) -> Tensor:
     """rrelu in place: the same memory; returns input."""
-def rsqrt(input) -> Tensor:
+def rsqrt(input, *, out=None) -> Tensor:
     """x^(-1/2), elementwise. Slope d/dx: -out^3 / 2."""
 def rsqrt_(input) -> Any:
     """rsqrt in place: the same memory, seen by all views; returns self."""
+def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None, out=None) -> Tensor:
+    """Where input would go in sorted_sequence so that it stays sorted: before equal elements, or behind (right=True)."""
 def selu_(input) -> Tensor:
     """selu in place: the same memory; returns input."""
-def sgn(input) -> Tensor:
+def sgn(input, *, out=None) -> Tensor:
     """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
 short: _dtype
-def sigmoid(input) -> Tensor:
+def sigmoid(input, *, out=None) -> Tensor:
     """1 / (1 + e^-x), elementwise. Slope d/dx: out (1 - out)."""
 def sigmoid_(input) -> Any:
     """sigmoid in place: the same memory, seen by all views; returns self."""
-def sign(input) -> Tensor:
+def sign(input, *, out=None) -> Tensor:
     """sign x, elementwise. Slope d/dx: 0. nan stays nan (PyTorch gives 0)."""
-def signbit(input) -> Tensor:
+def signbit(input, *, out=None) -> Tensor:
     """x has a minus sign, elementwise. True for -0.0 too."""
-def sin(input) -> Tensor:
+def sin(input, *, out=None) -> Tensor:
     """sin x, elementwise. Slope d/dx: cos x."""
 def sin_(input) -> Any:
     """sin in place: the same memory, seen by all views; returns self."""
+def sinc(input, *, out=None) -> Tensor:
+    """sin(pi x) / (pi x), and 1 at 0, elementwise. Derivatives of every order are right at 0 too (PyTorch's second is nan)."""
 def sinc_(input) -> Tensor:
     """sinc in place: the same memory, seen by all views; returns self."""
-def sinh(input) -> Tensor:
+def sinh(input, *, out=None) -> Tensor:
     """(e^x - e^-x) / 2, elementwise. Slope d/dx: cosh x."""
 def sinh_(input) -> Any:
     """sinh in place: the same memory, seen by all views; returns self."""
+def sort(input, dim=-1, descending=False, stable=False, *, out=None, **kw) -> Any:
+    """(values, indices) in ascending (descending) order along `dim`. Always stable; nan is larger than everything."""
 def sparse_coo_tensor(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; make a dense tensor, e.g. tl.zeros(size).index_put_(indices, values, accumulate=True)."""
 def sparse_csr_tensor(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; make a dense tensor, e.g. tl.zeros(size).index_put_(indices, values, accumulate=True)."""
 def spmm(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: sparse tensors are not supported: every tensor is dense; use x @ y for dense tensors, or index_add for the products of an edge list."""
-def sqrt(input) -> Tensor:
+def sqrt(input, *, out=None) -> Tensor:
     """x^(1/2), elementwise. Slope d/dx: 1 / (2 out). The slope at 0 is inf, as the limit is."""
 def sqrt_(input) -> Any:
     """sqrt in place: the same memory, seen by all views; returns self."""
-def square(input) -> Tensor:
+def square(input, *, out=None) -> Tensor:
     """x^2, elementwise. Slope d/dx: 2 x."""
 def square_(input) -> Any:
     """square in place: the same memory, seen by all views; returns self."""
+def stack(tensors, dim=0, *, axis=None, out=None) -> Tensor:
+    """The tensors, all of one shape, joined along a new dimension."""
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, **kw) -> Tensor:
+    """The square root of var, with its arguments. Where all elements are equal the gradient is chosen as 0."""
+def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, **kw) -> Any:
+    """(std, mean) over `dim`, with the arguments of std."""
 strided: Any
-subtract = _subtract
+def sub(input, other, *, alpha=1, out=None) -> Tensor:
+    """input - alpha * other, with broadcasting."""
+def subtract(input, other, *, alpha=1, out=None) -> Tensor:
+    """input - alpha * other, with broadcasting."""
+def sum(input, dim=None, keepdim=False, *, dtype=None, out=None, **kw) -> Tensor:
+    """The sum over `dim` (an int, a tuple, or None for all); integers are summed as int64, 16-bit floats in float32."""
 swapdims = _swapdims
-def tan(input) -> Tensor:
+def take(input, index, *, out=None) -> Tensor:
+    """The elements of the flat input at `index`, in the shape of index; negative ones count from the end."""
+def take_along_dim(input, indices, dim=None, *, axis=None, out=None) -> Tensor:
+    """The elements at `indices` along dim; input and indices broadcast in the other dimensions. Without dim: of the flat
+    input. Negative indices count from the end. For what argsort, argmax and the like return."""
+def tan(input, *, out=None) -> Tensor:
     """tan x, elementwise. Slope d/dx: 1 + out^2."""
 def tan_(input) -> Any:
     """tan in place: the same memory, seen by all views; returns self."""
-def tanh(input) -> Tensor:
+def tanh(input, *, out=None) -> Tensor:
     """tanh x, elementwise. Slope d/dx: 1 - out^2."""
 def tanh_(input) -> Any:
     """tanh in place: the same memory, seen by all views; returns self."""
 def threshold_(input, threshold, value) -> Tensor:
     """threshold in place: the same memory; returns input."""
+def topk(input, k, dim=-1, largest=True, sorted=True, *, axis=None, out=None) -> Any:
+    """(values, indices) of the k largest (or smallest) elements along `dim`, in order; of equal ones the first."""
 trapz = _trapz
+def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None) -> Any:
+    """PyTorch's old form of tl.linalg.solve_triangular: (solution, A)."""
+def tril(input, diagonal=0, *, out=None) -> Tensor:
+    """The lower triangle of the last two dimensions, the rest 0."""
 def tril_indices(row, col, offset=0, *, dtype='int64', device=None, **other) -> Tensor:
     """(2, n): the rows and the columns of the elements on and below the diagonal `offset` of a (row, col) matrix."""
+def triu(input, diagonal=0, *, out=None) -> Tensor:
+    """The upper triangle of the last two dimensions, the rest 0."""
 def triu_indices(row, col, offset=0, *, dtype='int64', device=None, **other) -> Tensor:
     """(2, n): the rows and the columns of the elements on and above the diagonal `offset` of a (row, col) matrix."""
-true_divide = _true_divide
-def trunc(input) -> Tensor:
+def true_divide(input, other, *, rounding_mode=None, out=None) -> Tensor:
+    """input / other, with broadcasting; integers divide to floating point."""
+def trunc(input, *, out=None) -> Tensor:
     """x towards 0, elementwise. Slope d/dx: 0."""
 def trunc_(input) -> Any:
     """trunc in place: the same memory, seen by all views; returns self."""
 uint8: _dtype
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, **kw) -> Tensor:
+    """The variance over `dim`, divided by n - correction (1 unless given; `unbiased=False` is correction 0)."""
+def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None, **kw) -> Any:
+    """(var, mean) over `dim`, with the arguments of var."""
+def vdot(input, other, *, out=None) -> Tensor:
+    """dot: with real numbers there is nothing to conjugate."""
 def view_as_complex(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
 def view_as_real(*args, **kwargs) -> Tensor:
     """Refused, as in PyTorch's name only: complex numbers are not supported: tensorlite computes with real numbers only; keep the real and the imaginary part as two tensors, or as a last dimension of size 2."""
-def where(condition, input=None, other=None) -> Any:
+def vstack(tensors, *, out=None) -> Tensor:
+    """Joined along the first dimension, vectors as rows. Also row_stack."""
+def where(condition, input=None, other=None, *, out=None) -> Any:
     """input where condition holds, else other; all three broadcast. With the condition alone: the indices where it holds."""
+def xlogy(input, other, *, out=None) -> Tensor:
+    """input * ln(other), and 0 where input is 0, with broadcasting; either may be a number."""
 def xlogy_(input, other) -> Tensor:
     """xlogy in place: the same memory, seen by all views; returns self."""
 def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False, **other) -> Tensor:

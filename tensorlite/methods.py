@@ -1,10 +1,13 @@
 """Puts the operations on Tensor: every method stands here by its name, beside the family of operations that it comes from."""
 
 import functools
+import inspect
 import types
 
 from tensorlite import errors, inplace
+from tensorlite.backend.dtypes import can_cast
 from tensorlite.elementwise import NotAnOperand
+from tensorlite.op import registry
 from tensorlite.ops import (
     compare,
     composite,
@@ -34,7 +37,7 @@ from tensorlite.ops import (
     steps,
     views,
 )
-from tensorlite.tensor import Tensor
+from tensorlite.tensor import Tensor, mode
 
 # x.name is tl.name, with x as its first argument
 METHODS = {
@@ -100,6 +103,23 @@ FUNCTIONS_IN_PLACE = """
     nan_to_num neg negative rad2deg reciprocal relu round rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero"""
 
 
+# the functions that take out= in PyTorch: tl.NAME(..., out=x) puts the result into the memory of x
+WITH_OUT = """
+    add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax any baddbmm bitwise_and bitwise_left_shift bitwise_not
+    bitwise_or bitwise_right_shift bitwise_xor bmm bucketize cat ceil cholesky cholesky_inverse cholesky_solve clamp clip
+    column_stack concat concatenate copysign cos cosh cross cummax cummin cumprod cumsum deg2rad diag diff digamma div divide
+    dot dstack eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac frexp gather gcd ge ger
+    greater greater_equal gt heaviside histc histogram hstack hypot index_select inner inverse isneginf isposinf kron kthvalue
+    lcm ldexp le lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2 logcumsumexp logical_and logical_not
+    logical_or logical_xor logit logsumexp lt masked_select matmul matrix_power max maximum mean median min minimum mm mode
+    mul multiply mv mvlgamma nan_to_num nanmean nanmedian nanquantile narrow_copy ne neg negative nextafter nonzero norm
+    not_equal outer polygamma pow prod qr quantile rad2deg reciprocal remainder renorm round row_stack rsqrt searchsorted sgn
+    sigmoid sign signbit sin sinc sinh sort sqrt square stack std std_mean sub subtract sum svd take take_along_dim tan tanh
+    tensordot topk triangular_solve tril triu true_divide trunc var var_mean vdot vstack where xlogy acos acosh arccos
+    arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh abs absolute chain_matmul nansum argmax argmin
+    count_nonzero"""
+
+
 def in_place_functions():
     """{name: function} of FUNCTIONS_IN_PLACE: tl.relu_(x) is x.relu_()."""
     return {name + "_": _as_function(name + "_") for name in FUNCTIONS_IN_PLACE.split()}
@@ -115,6 +135,7 @@ def _as_function(name):
         return method(input, *args, **kwargs)
 
     function.__name__ = function.__qualname__ = name
+    function.__module__ = "tensorlite"  # where pickle finds it
     return function
 
 
@@ -178,12 +199,74 @@ Tensor.H = property(
 
 
 # ---------------------------------------------------------------- the public functions
+def _into(name, out, result):
+    """PyTorch's out=: `out` with the values of the result; an empty one takes its shape too."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise errors.ArgumentError(
+                f"{name}: there are {len(result)} results, out must be a tuple of as many tensors"
+            )
+        found = [_into(name, o, r) for o, r in zip(out, result, strict=True)]
+        return type(result)(*found) if hasattr(result, "_fields") else tuple(found)
+    if not isinstance(out, Tensor):
+        raise errors.DTypeError(f"{name}: out must be a tensor, not {type(out).__name__}")
+    if mode.grad and (result.requires_grad or out.requires_grad):
+        fault = "out= has no gradient, and a tensor here requires grad; assign the result, or do it under tl.no_grad()"
+        raise errors.GraphError(f"{name}: {fault}")
+    if out.device is not result.device:
+        raise errors.DeviceError(f"{name}: out is on {out.device}, the result on {result.device}")
+    if not can_cast(result.dtype, out.dtype):
+        fault = f"the result is {result.dtype.name}, it cannot be stored in out, {errors.describe(out)}"
+        raise errors.DTypeError(f"{name}: {fault}")
+    if out.shape == result.shape:
+        return out.copy_(result)
+    if out.array.size:
+        fault = (
+            f"the result has shape {tuple(result.shape)}, out {tuple(out.shape)}; give out that shape, or tl.empty(0)"
+        )
+        raise errors.ShapeError(f"{name}: {fault}")
+    inplace.check(out, name)
+    out.array = convert.cast(result, out.dtype).array.copy()
+    inplace.commit(out, None, name)
+    return out
+
+
+def _with_out(function):
+    """A function of elementwise operations that takes out= too."""
+    op, code, name = registry.get(function.__name__), function.__code__, function.__name__
+    one, made = code.co_varnames[:1], code.co_name in ("call", "call2") and op is not None
+    if made and code.co_argcount == 1 and one == ("input",):
+
+        def call(input, *, out=None):
+            return op.apply(input) if out is None else _into(name, out, op.apply(input))
+
+    elif made:
+
+        def call(input, other, *, out=None):
+            return op.apply(input, other) if out is None else _into(name, out, op.apply(input, other))
+
+    else:
+
+        def call(*args, out=None, **kwargs):
+            result = function(*args, **kwargs)
+            return result if out is None else _into(name, out, result)
+
+    return functools.wraps(function)(call)
+
+
 @functools.cache  # an alias, and the same function in nn.functional, stay the same object
 def _speaking(function):
-    """The function, with an error in words where a list, a NumPy array or a str was given in the place of a tensor."""
+    """The function, with an error in words where a list, a NumPy array or a str was given in the place of a tensor; and
+    with out= where PyTorch's has it."""
+    if function.__module__ in _SURE:
+        return _showing_out(_with_out(function))
+    takes_out = function.__name__ in _TAKES_OUT
 
     @functools.wraps(function)
     def call(*args, **kwargs):
+        if takes_out and "out" in kwargs:
+            out = kwargs.pop("out")
+            return call(*args, **kwargs) if out is None else _into(function.__name__, out, call(*args, **kwargs))
         try:
             return function(*args, **kwargs)
         except (AttributeError, TypeError, ValueError, IndexError) as e:
@@ -193,21 +276,39 @@ def _speaking(function):
                     elementwise.only_tensor(function.__name__, x)
             raise
 
-    return call
+    return _showing_out(call) if takes_out else call
+
+
+def _showing_out(function):
+    """The function, with `out` in its signature."""
+    shown = inspect.signature(function.__wrapped__)
+    *rest, last = shown.parameters.values()
+    if "out" not in shown.parameters:
+        rest, last = ([*rest, last], None) if last.kind is not last.VAR_KEYWORD else (rest, last)
+        out = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+        shown = shown.replace(parameters=[*rest, out, *([last] if last is not None else [])])
+    function.__signature__ = shown
+    return function
+
+
+_SURE = {family.__name__ for family in (compare, elementwise, functions, special, steps)}  # they look for themselves
+_TAKES_OUT = frozenset(WITH_OUT.split())
 
 
 def speak(namespace: dict) -> None:
-    """Put `_speaking` around the functions of a namespace that come from ops/; elementwise ones look for themselves."""
-    sure = {family.__name__ for family in (compare, elementwise, functions, special, steps)}
+    """Put `_speaking` around the functions of a namespace that come from ops/, where pickle then finds them."""
     for name, function in list(namespace.items()):
         family = function.__module__ if isinstance(function, types.FunctionType) else ""
         if (
             family.startswith("tensorlite.ops.")
-            and family not in sure
+            and (family not in _SURE or function.__name__ in _TAKES_OUT)
             and not name.startswith("_")
             and not hasattr(function, "__wrapped__")
         ):
             namespace[name] = _speaking(function)
+    for name, function in namespace.items():
+        if hasattr(function, "__wrapped__") and (function.__name__ == name or function.__name__ not in namespace):
+            function.__module__, function.__qualname__ = namespace["__name__"], name
 
 
 # ---------------------------------------------------------------- Python's operators

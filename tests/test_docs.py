@@ -29,7 +29,8 @@ def modules():
 def test_docstring_examples(name):
     tensorlite.manual_seed(0)
     module = importlib.import_module(name)
-    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    plain = {"bool": bool, "float": float, "int": int}  # as where a user writes them, not tl.float
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE, extraglobs=plain)
     assert result.failed == 0
 
 
