@@ -168,7 +168,9 @@ def test_promotion_under_another_default_dtype(device):
         torch.set_default_dtype(before[1])
 
 
-@pytest.mark.parametrize("function", ["maximum", "minimum", "where", "cat", "stack", "clamp", "masked_fill"])
+@pytest.mark.parametrize(
+    "function", ["maximum", "minimum", "where", "cat", "stack", "clamp", "masked_fill", "block_diag", "add", "sub"]
+)
 def test_promotion_of_functions(function, device):
     calls = {
         "where": lambda t, a, b: t.where(t.ones(2, dtype=t.bool), a, b),
@@ -177,8 +179,10 @@ def test_promotion_of_functions(function, device):
         "clamp": lambda t, a, b: t.clamp(a, 0.5) if b.ndim and b.dtype == t.float64 else t.clamp(a, 0, 2),
         "masked_fill": lambda t, a, b: a.masked_fill(t.ones(2, dtype=t.bool), 0.0),
     }
+    if function in ("add", "sub"):
+        calls[function] = lambda t, a, b: getattr(t, function)(a, b, alpha=2)
     call = calls.get(function, lambda t, a, b: getattr(t, function)(a, b))
-    scalars = function in ("maximum", "minimum", "where")
+    scalars = function in ("maximum", "minimum", "where", "block_diag", "add", "sub")
     shapes = ((2,), ()) if scalars else ((2,),)
     compared = 0
     for a, b in itertools.product(itertools.product(DTYPES, shapes), repeat=2):

@@ -310,14 +310,16 @@ def _scaled(name, input, other, factor):
         return other
     if isinstance(other, Tensor) and other.dtype.category < 2:
         wide = input.dtype if isinstance(input, Tensor) else dtypes.get_default_dtype()
-        if wide.is_floating_point and isinstance(input, (Tensor, float)):
+        if wide.category > other.dtype.category and isinstance(input, (Tensor, float)):
             other = cast(other, wide)
     if isinstance(factor, float) and isinstance(other, Tensor) and other.dtype.category < 2:
         raise errors.DTypeError(
             f"{name}: alpha must be an integer where integers are added, not {factor}; use x.float(): other "
             f"{errors.describe(other)}"
         )
-    return Mul.apply(other, factor) if isinstance(other, Tensor) else as_operand(Mul, other) * factor
+    if isinstance(other, Tensor):
+        return Mul.apply(other, factor if other.dtype.category else bool(factor))  # bools with bools stay bools
+    return as_operand(Mul, other) * factor
 
 
 def add(input, other, *, alpha=1) -> Tensor:

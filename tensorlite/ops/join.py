@@ -1,8 +1,9 @@
 """Several tensors together: side by side in one, broadcast to one shape, on a grid. cat and stack stand in shape.py."""
 
 from tensorlite import errors
-from tensorlite.backend import host
+from tensorlite.backend import dtypes, host
 from tensorlite.op import registry
+from tensorlite.ops.convert import cast
 from tensorlite.ops.dims import shape_of
 from tensorlite.ops.pad import constant_pad_nd
 from tensorlite.ops.shape import cat, expand, ravel, reshape, stack, tensors_of
@@ -95,7 +96,9 @@ def block_diag(*tensors) -> Tensor:
     """
     if not tensors:
         raise errors.ArgumentError("block_diag: at least one tensor is needed")
-    blocks = [_atleast_2d(x) for x in tensors_of("block_diag", tensors)]
+    tensors = tensors_of("block_diag", tensors)
+    dtype = dtypes.result_type(*[x.array for x in tensors])  # where a number among matrices counts less than these
+    blocks = [_atleast_2d(cast(x, dtype)) for x in tensors]
     for i, x in enumerate(blocks):
         if x.ndim > 2:
             raise errors.ShapeError(f"block_diag: at most 2 dimensions, but tensor {i} is {errors.describe(x)}")

@@ -123,7 +123,7 @@ def slogdet(input, *, out=None) -> SlogdetResult:
 
 
 def logdet(input) -> Tensor:
-    """ln det: -inf where the determinant is 0, nan where it is negative."""
+    """ln det: -inf where the determinant is 0 (backward raises LinAlgError there), nan where it is negative."""
     sign, logabs = slogdet(input)
     return where(sign.detach() < 0, math.nan, logabs)
 

@@ -138,7 +138,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
     """The distance of each row of x1 (..., n, k) from each of x2 (..., m, k), as (..., n, m): the p-norm of the difference.
 
     The differences are formed, whatever compute_mode says: PyTorch's way by matmul loses digits where points are near.
-    The gradient at points that coincide is 0.
+    The gradient at points that coincide is 0; for p=inf coordinates that differ equally share it (in PyTorch each has it whole).
 
     Example:
         >>> import tensorlite as tl

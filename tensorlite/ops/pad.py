@@ -5,6 +5,7 @@ from tensorlite.op import Op
 from tensorlite.ops.convert import clone
 from tensorlite.ops.dims import shape_of
 from tensorlite.ops.pieces import narrow
+from tensorlite.ops.scatter import number
 from tensorlite.ops.shape import cat, expand, flip
 from tensorlite.tensor import Tensor, here, mode as now
 
@@ -71,7 +72,7 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
 def _as_stored(x, value):
     """A number in the category of x's dtype: a float in an integer tensor is cut off."""
     value = value.item() if isinstance(value, Tensor) else value
-    return value if x.dtype.category == 2 else int(value) if x.dtype.category else bool(value)
+    return value if x.dtype.category == 2 else number("pad", value, x.dtype)
 
 
 def _pairs(x, pad):

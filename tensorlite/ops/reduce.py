@@ -338,13 +338,13 @@ def _over(name, input, dim):
 
 
 def all(input, dim=None, keepdim=False, **kw) -> Tensor:
-    """Whether all elements over dim are true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    """Whether all elements over dim are true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
     dim, keepdim = axis(kw, dim, keepdim)
     return All.apply(input, dim=_over("all", input, dim), keepdim=keepdim)
 
 
 def any(input, dim=None, keepdim=False, **kw) -> Tensor:
-    """Whether any element over dim is true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    """Whether any element over dim is true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
     dim, keepdim = axis(kw, dim, keepdim)
     return Any.apply(input, dim=_over("any", input, dim), keepdim=keepdim)
 

@@ -159,6 +159,9 @@ def median(input, dim=None, keepdim=False, **kw):
     several. Of an even number of elements the lower of the two in the middle (see quantile for their mean). A nan makes
     the result nan.
 
+    Raises:
+        ShapeError: no integers at all, or nothing along dim (the median of no floating-point numbers is nan).
+
     Example:
         >>> import tensorlite as tl
         >>> tl.median(tl.tensor([4.0, 1.0, 3.0, 2.0]))

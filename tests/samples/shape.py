@@ -309,6 +309,8 @@ padding = [
         _on((0, 2), (2,), pad=[(1, 1)], value=[0.5])), errors=(
             (lambda t: _f(t, t.ones(2, 3), (1,)), errors.ShapeError,
              "pad: two numbers for each of the last dimensions are needed, got (1,) for float32 (2, 3)"),
+            (lambda t: _f(t, t.ones(3).int(), (1, 0), value=float("inf")), errors.ArgumentError,
+             "pad: inf cannot be stored in a tensor of int32"),
             (lambda t: _f(t, t.ones(2, 3), (-2, -2)), errors.ShapeError, "pad: (-2, -2) takes away more than dimension 1 of size 3 has"),
             (lambda t: _f(t, t.ones(3), (1, 1), "mirror"), errors.ArgumentError,
              "pad: mode must be one of constant, reflect, replicate, circular, not 'mirror'"))),
