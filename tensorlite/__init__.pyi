@@ -305,7 +305,7 @@ def addmv_(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
 def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None) -> Tensor:
     """beta input + alpha outer(vec1, vec2)."""
 def all(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
-    """Whether all elements over dim are true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    """Whether all elements over dim are true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
 def amax(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
     """The maximum over `dim` (an int, a tuple, or () for all); ties share the gradient evenly."""
 def amin(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
@@ -313,7 +313,7 @@ def amin(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
 def aminmax(input, *, dim=None, keepdim=False, out=None, **kw) -> Any:
     """(min, max) of all elements, or along one `dim`; ties share the gradient evenly."""
 def any(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
-    """Whether any element over dim is true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+    """Whether any element over dim is true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
 def arccos(input, *, out=None) -> Tensor:
     """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
 def arccos_(input) -> Any:

@@ -128,12 +128,8 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
     """obj as a tensor. copy: True always copies, False refuses to, None copies where needed."""
     out = as_tensor(obj, dtype, device)
     source = obj.array if isinstance(obj, Tensor) else obj
-    shares = (
-        out.device.type == "cpu"
-        and isinstance(source, host().xp.ndarray)
-        and host().xp.shares_memory(out.array, source)
-    )
-    shares = shares or out is obj
+    here = out.device.type == "cpu" and isinstance(source, host().xp.ndarray)
+    shares = out is obj or (here and host().xp.shares_memory(out.array, source))
     if copy is False and not shares and out.array.size:
         raise errors.ArgumentError(
             "asarray: this needs a copy (another dtype or device, or data in lists), and copy is False"
@@ -224,6 +220,13 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False, **other) -> 
     return _finish(device.backend.xp.eye(n, m, dtype=d.dtype), device, requires_grad)
 
 
+def a_tensor(name, x):
+    """x, which must be a tensor."""
+    if not isinstance(x, Tensor):
+        raise errors.DTypeError(f"{name}: a tensor is needed, not {type(x).__name__}; use tl.tensor(...)")
+    return x
+
+
 def _beside(like, made):
     """made; inside of vmap one for each of the examples that `like` holds: so it can be changed in place."""
     return made if like.batched is None else like.for_each(made)
@@ -231,8 +234,7 @@ def _beside(like, made):
 
 def _like(name, function):
     def make(input, *args, dtype=None, device=None, requires_grad=False, **other):
-        if not isinstance(input, Tensor):
-            raise errors.DTypeError(f"{name}: a tensor is needed, not {type(input).__name__}; use tl.tensor(...)")
+        a_tensor(name, input)
         kw = {"dtype": dtype or input.dtype, "device": device or input.device, "requires_grad": requires_grad}
         return _beside(input, function(tuple(input.shape), *args, **kw, **other))
 
@@ -433,12 +435,12 @@ def is_tensor(obj) -> bool:
 
 def numel(input) -> int:
     """The number of elements."""
-    return input.array.size
+    return a_tensor("numel", input).array.size
 
 
 def is_floating_point(input) -> bool:
     """Whether the dtype of input is a floating-point one."""
-    return input.dtype.is_floating_point
+    return a_tensor("is_floating_point", input).dtype.is_floating_point
 
 
 def result_type(*values) -> dtypes.dtype:

@@ -37,7 +37,7 @@ from tensorlite.ops import (
     steps,
     views,
 )
-from tensorlite.tensor import Tensor, mode
+from tensorlite.tensor import Tensor, mode, path
 
 # x.name is tl.name, with x as its first argument
 METHODS = {
@@ -248,7 +248,12 @@ def _with_out(function):
     else:
 
         def call(*args, out=None, **kwargs):
-            result = function(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except (AttributeError, TypeError, ValueError, IndexError) as e:
+                if isinstance(e, errors.TensorliteError) or e.__traceback__.tb_next is None:
+                    raise
+                raise _worded(function, e, args, kwargs) from e
             return result if out is None else _into(name, out, result)
 
     return functools.wraps(function)(call)
@@ -274,9 +279,18 @@ def _speaking(function):
                 given = (*args, *kwargs.values())
                 for x in [x for i, x in enumerate(given) if i == 0 or x is getattr(e, "obj", given)]:
                     elementwise.only_tensor(function.__name__, x)
+                if e.__traceback__.tb_next is not None:  # not Python's own word on missing or unknown arguments
+                    raise _worded(function, e, args, kwargs) from e
             raise
 
     return _showing_out(call) if takes_out else call
+
+
+def _worded(function, error, args, kwargs):
+    """The error of a function that met an argument it cannot work with, with its name and all arguments in it."""
+    kind = {ValueError: errors.ArgumentError, IndexError: errors.IndexRangeError}.get(type(error), errors.DTypeError)
+    given = dict(zip(function.__code__.co_varnames, args, strict=False)) | kwargs
+    return kind(errors.compose(function.__name__, str(error), errors.argument_table(given, given.values()), path()))
 
 
 def _showing_out(function):

@@ -10,7 +10,7 @@ import struct
 
 from tensorlite import errors
 from tensorlite.backend import Device, as_device, dtypes, host
-from tensorlite.creation import _finish, ignored, kwargs_size
+from tensorlite.creation import _finish, a_tensor, ignored, kwargs_size
 from tensorlite.ops.join import broadcast_tensors
 from tensorlite.tensor import Tensor, mode, wrap
 
@@ -294,6 +294,7 @@ def rand_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ) -> Tensor:
     """rand in the shape, dtype and device of input."""
+    a_tensor("rand_like", input)
     size, dtype, device = tuple(input.shape), dtype or input.dtype, device or input.device
     return rand(size, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -302,6 +303,7 @@ def randn_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ) -> Tensor:
     """randn in the shape, dtype and device of input."""
+    a_tensor("randn_like", input)
     size, dtype, device = tuple(input.shape), dtype or input.dtype, device or input.device
     return randn(size, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -319,6 +321,7 @@ def randint_like(
     memory_format=None,
 ) -> Tensor:
     """Whole numbers in the shape, dtype and device of input: randint_like(x, high), randint_like(x, low, high)."""
+    a_tensor("randint_like", input)
     low, high = (0, low) if high is None else (low, high)
     size, dtype, device = tuple(input.shape), dtype or input.dtype, device or input.device
     return randint(low, high, size, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)

@@ -99,6 +99,8 @@ REFUSED = {
     "more than memory holds": (lambda: tl.zeros(2**40, 2**40), errors.ShapeError, "zeros: no memory holds a tensor of shape"),
     "out": (lambda: tl.zeros(2, out=tl.ones(2)), errors.ArgumentError, "zeros: out= is not supported; assign the result, or use copy_"),
     "like a list": (lambda: tl.zeros_like([1.0]), errors.DTypeError, "zeros_like: a tensor is needed, not list"),
+    "drawn like a list": (lambda: tl.rand_like([1.0]), errors.DTypeError, "rand_like: a tensor is needed, not list"),
+    "elements of a list": (lambda: tl.numel([1.0]), errors.DTypeError, "numel: a tensor is needed, not list"),
     "filled with many": (lambda: tl.ones(2).fill_(tl.ones(2)), errors.ShapeError, "fill_: one value is needed, got float32 (2,)"),
     "classes in floats": (lambda: tl.nn.functional.one_hot(tl.ones(2)), errors.DTypeError, "one_hot: class numbers must be an integer"),
 }  # fmt: skip

@@ -366,3 +366,20 @@ def test_numpy_arrays_on_the_left_of_operators():
     x = tl.ones(3, device="cpu")
     for y in (np.full(3, 2.0) + x, x + np.full(3, 2.0), np.float64(2) + x):
         assert isinstance(y, tl.Tensor) and y.tolist() == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("call, kind, table", [
+    (lambda: tl.chunk(tl.ones(4), 2.5), errors.DTypeError, "input float32 (4,), chunks 2.5"),
+    (lambda: tl.diag_embed(tl.ones(2), offset="a"), errors.DTypeError, "input float32 (2,), offset 'a'"),
+    (lambda: tl.logit(tl.ones(2), "a"), errors.DTypeError, "input float32 (2,), eps 'a'"),
+    (lambda: tl.repeat_interleave(tl.ones(2), "a"), errors.ArgumentError, "input float32 (2,), repeats 'a'"),
+])  # fmt: skip
+def test_an_argument_nobody_thought_of_is_shown(call, kind, table, says, device):
+    assert table in says(kind, call).replace(f" on {device}", "")
+
+
+def test_missing_and_unknown_arguments_are_pythons_to_tell():
+    for call in (lambda: tl.chunk(tl.ones(4)), lambda: tl.chunk(tl.ones(4), 2, colour=1), lambda: tl.logit()):
+        with pytest.raises(TypeError, match="argument") as caught:
+            call()
+        assert not isinstance(caught.value, errors.TensorliteError)
