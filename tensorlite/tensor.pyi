@@ -242,7 +242,7 @@ class Tensor:
     def adjoint(self) -> Tensor:
         """The last two dimensions swapped: of real numbers the adjoint is the transpose. Also x.mH, x.mT."""
     def all(self, dim=None, keepdim=False, **kw) -> Tensor:
-        """Whether all elements over dim are true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+        """Whether all elements over dim are true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
     def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> builtins.bool:
         """Whether all elements are close; see isclose."""
     def amax(self, dim=(), keepdim=False, **kw) -> Tensor:
@@ -252,7 +252,7 @@ class Tensor:
     def aminmax(self, *, dim=None, keepdim=False, **kw) -> Tensor:
         """(min, max) of all elements, or along one `dim`; ties share the gradient evenly."""
     def any(self, dim=None, keepdim=False, **kw) -> Tensor:
-        """Whether any element over dim is true (not 0); over dim=() nothing is reduced, as in PyTorch."""
+        """Whether any element over dim is true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
     def arccos(self) -> Tensor:
         """arccos x, elementwise. Slope d/dx: -1 / sqrt(1 - x^2)."""
     def arccos_(self) -> Tensor:
@@ -788,7 +788,7 @@ class Tensor:
     def logcumsumexp(self, dim=None, **kw) -> Tensor:
         """ln of the sum of exp(input) up to each place along `dim`, without overflow. Raises DTypeError for integers."""
     def logdet(self) -> Tensor:
-        """ln det: -inf where the determinant is 0, nan where it is negative."""
+        """ln det: -inf where the determinant is 0 (backward raises LinAlgError there), nan where it is negative."""
     def logical_and(self, other) -> Tensor:
         """x and y, elementwise with broadcasting."""
     def logical_and_(self, other) -> Tensor:
