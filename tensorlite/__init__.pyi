@@ -65,13 +65,16 @@ from tensorlite.backend.dtypes import promote_types as promote_types
 from tensorlite.backend.dtypes import set_default_dtype as set_default_dtype
 from tensorlite.backend.threads import get_num_threads as get_num_threads
 from tensorlite.backend.threads import set_num_threads as set_num_threads
+from tensorlite.compat import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from tensorlite.compat import compile as compile
 from tensorlite.compat import get_float32_matmul_precision as get_float32_matmul_precision
 from tensorlite.compat import layout as layout
 from tensorlite.compat import memory_format as memory_format
 from tensorlite.compat import set_default_tensor_type as set_default_tensor_type
 from tensorlite.compat import set_float32_matmul_precision as set_float32_matmul_precision
+from tensorlite.compat import set_flush_denormal as set_flush_denormal
 from tensorlite.compat import set_printoptions as set_printoptions
+from tensorlite.compat import use_deterministic_algorithms as use_deterministic_algorithms
 from tensorlite.creation import BFloat16Tensor as BFloat16Tensor
 from tensorlite.creation import BoolTensor as BoolTensor
 from tensorlite.creation import ByteTensor as ByteTensor

@@ -5,9 +5,10 @@ from tensorlite.backend import Device, dtypes, set_default_device, text
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "channels_last", "channels_last_3d", "compile", "complex", "contiguous_format", "get_float32_matmul_precision", "layout",
-    "memory_format", "polar", "preserve_format", "set_default_tensor_type", "set_float32_matmul_precision", "set_printoptions",
-    "sparse_coo_tensor", "sparse_csr_tensor", "spmm", "strided", "view_as_complex", "view_as_real",
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "complex", "contiguous_format",
+    "get_float32_matmul_precision", "layout", "memory_format", "polar", "preserve_format", "set_default_tensor_type",
+    "set_float32_matmul_precision", "set_flush_denormal", "set_printoptions", "sparse_coo_tensor", "sparse_csr_tensor",
+    "spmm", "strided", "use_deterministic_algorithms", "view_as_complex", "view_as_real",
 ]  # fmt: skip
 
 _PRECISIONS = ("highest", "high", "medium")
@@ -54,6 +55,25 @@ def set_float32_matmul_precision(precision: str) -> None:
 def get_float32_matmul_precision() -> str:
     """What set_float32_matmul_precision was told last."""
     return _precision
+
+
+_deterministic = False
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False) -> None:
+    """Accepted as PyTorch's, without effect."""
+    global _deterministic
+    _deterministic = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What use_deterministic_algorithms was told last."""
+    return _deterministic
+
+
+def set_flush_denormal(mode) -> bool:
+    """Accepted without effect: subnormal numbers are always computed with. False, which says that it cannot be set."""
+    return False
 
 
 def Variable(data=None, requires_grad=False, volatile=False) -> Tensor:

@@ -11,7 +11,9 @@ from tensorlite.errors import ArgumentError, DeviceError, DTypeError
 
 NAMES = """
 BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor Generator HalfTensor IntTensor LongTensor ShortTensor Size Tensor
-__version__ accelerator accelerator.current_accelerator accelerator.is_available all allclose amp amp.autocast amp.GradScaler
+__version__ are_deterministic_algorithms_enabled autograd.Variable channels_last contiguous_format default_generator
+preserve_format set_flush_denormal strided use_deterministic_algorithms
+accelerator accelerator.current_accelerator accelerator.is_available all allclose amp amp.autocast amp.GradScaler
 arange argmax as_tensor autocast autograd autograd.Function autograd.grad backends backends.cuda backends.cuda.matmul
 backends.cuda.matmul.allow_tf32 backends.cudnn backends.cudnn.allow_tf32 backends.cudnn.benchmark backends.cudnn.deterministic
 backends.mps backends.mps.is_available backends.mps.is_built bfloat16 bool can_cast cat compile cos cuda cuda.BFloat16Tensor
@@ -117,6 +119,10 @@ def test_compile_and_precision():
     tl.set_float32_matmul_precision("high")
     assert tl.get_float32_matmul_precision() == "high"
     tl.set_float32_matmul_precision("highest")
+    tl.use_deterministic_algorithms(True, warn_only=True)
+    assert tl.are_deterministic_algorithms_enabled() and tl.set_flush_denormal(True) is False
+    tl.use_deterministic_algorithms(False)
+    assert not tl.are_deterministic_algorithms_enabled()
     with pytest.raises(ArgumentError, match="one of highest, high, medium, not 'low'"):
         tl.set_float32_matmul_precision("low")
 
