@@ -11,9 +11,9 @@ from tensorlite.backend import dtypes
 from tensorlite.elementwise import as_operand
 from tensorlite.modes import set_grad_enabled
 from tensorlite.op import registry
-from tensorlite.ops.convert import cast
+from tensorlite.ops.convert import cast, number
 from tensorlite.ops.index import make_key
-from tensorlite.ops.scatter import Target, number
+from tensorlite.ops.scatter import Target
 from tensorlite.ops.views import Assign
 from tensorlite.tensor import Tensor, clock, mode, path, wrap
 
@@ -179,7 +179,7 @@ def setitem(x, key, value):
             while value.ndim > rank and value.shape[0] == 1:
                 value = value.squeeze(0)
         raw = b.apart(value.array, x.array)
-    elif isinstance(value, float) and x.dtype.category < 2:
+    elif x.dtype.category < 2 and type(value) is not bool:
         raw = number("assign", value, x.dtype)
     try:
         if basic:

@@ -166,6 +166,32 @@ def test_numbers_that_integers_cannot_hold_are_refused(device):
     assert x.tolist() == [0, 0, 0]
 
 
+STORES = {
+    "fill_": lambda t, x, v: x.fill_(v), "setitem": lambda t, x, v: x.__setitem__(0, v) or x,
+    "masked_fill": lambda t, x, v: x.masked_fill(t.tensor([True, False]), v),
+    "where": lambda t, x, v: t.where(t.tensor([True, False]), x, v), "index_fill": lambda t, x, v: x.index_fill(0, t.tensor([0]), v),
+    "scatter": lambda t, x, v: x.scatter(0, t.tensor([0]), v), "isin": lambda t, x, v: t.isin(x, v),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_numbers_beyond_the_dtype_are_stored_as_in_pytorch(name, device):
+    """-1 in uint8 is 255; what does not fit is refused, never wrapped."""
+    torch = pytest.importorskip("torch")
+    for dtype in ("uint8", "int8", "int32"):
+        for value in (-1, -300, 300, 2**31):
+            try:
+                want = STORES[name](torch, torch.tensor([1, 2], dtype=getattr(torch, dtype)), value).tolist()
+            except RuntimeError:
+                with pytest.raises(
+                    errors.ArgumentError, match=f"{value} cannot be stored in a tensor of {dtype}, which holds"
+                ):
+                    STORES[name](tl, tl.tensor([1, 2], dtype=getattr(tl, dtype)), value)
+            else:
+                assert STORES[name](tl, tl.tensor([1, 2], dtype=getattr(tl, dtype)), value).tolist() == want
+    assert tl.searchsorted(tl.tensor([1, 2], dtype=tl.uint8), 300).item() == 2
+
+
 def test_a_tensor_added_to_itself_through_another_view(device):
     """PyTorch refuses operands that overlap in part; here they count with their old values."""
     x = tl.arange(4.0).reshape(2, 2)

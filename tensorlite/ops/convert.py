@@ -1,5 +1,8 @@
 """The same values elsewhere: another dtype, another device, a copy, an alias."""
 
+import math
+
+from tensorlite import errors
 from tensorlite.backend import as_device, dtypes
 from tensorlite.op import Op
 from tensorlite.tensor import Tensor
@@ -84,3 +87,23 @@ def to(x, *args, dtype=None, device=None, copy=False, non_blocking=False, memory
 def clone(input, *, memory_format=None) -> Tensor:
     """A copy of input with its own memory; gradients pass to input."""
     return Clone.apply(input)
+
+
+def number(op, value, dtype):
+    """A Python number as a tensor of dtype stores it: for integers a float is cut off, and -1 is the largest unsigned one.
+
+    Raises ArgumentError, in the name of `op`, for what integers cannot hold.
+    """
+    if dtype.category != 1:
+        return float(value) if dtype.category else bool(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise errors.ArgumentError(f"{op}: {value} cannot be stored in a tensor of {dtype.name}")
+    value, count = int(value), 1 << 8 * dtype.itemsize
+    unsigned = dtype.dtype.kind == "u"
+    low, high = (1 - count, count - 1) if unsigned else (-count // 2, count // 2 - 1)
+    if not low <= value <= high:
+        raise errors.ArgumentError(
+            f"{op}: {value} cannot be stored in a tensor of {dtype.name}, which holds {0 if unsigned else low} to {high}; "
+            f"convert that first, e.g. x.long()"
+        )
+    return value + count if unsigned and value < 0 else value

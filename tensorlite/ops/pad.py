@@ -2,10 +2,9 @@
 
 from tensorlite import errors
 from tensorlite.op import Op
-from tensorlite.ops.convert import clone
+from tensorlite.ops.convert import clone, number
 from tensorlite.ops.dims import shape_of
 from tensorlite.ops.pieces import narrow
-from tensorlite.ops.scatter import number
 from tensorlite.ops.shape import cat, expand, flip
 from tensorlite.tensor import Tensor, here, mode as now
 

@@ -11,7 +11,7 @@ from tensorlite.backend.dtypes import iinfo
 from tensorlite.backend.places import IDENTITY
 from tensorlite.op import Fused, Op, registry
 from tensorlite.ops import dims
-from tensorlite.ops.convert import cast
+from tensorlite.ops.convert import cast, number
 from tensorlite.ops.index import Index, a_mask, along, broadcast, in_range, integers, make_key, moved, vector, watch
 from tensorlite.ops.views import Assign
 from tensorlite.tensor import Tensor, mode, wrap
@@ -149,13 +149,6 @@ def _alike(op, input, name, value):
             f"{op}: {name} is {value.dtype.name}, input {input.dtype.name}; they must be equal: use {name}.to(input.dtype)"
         )
     return value
-
-
-def number(op, value, dtype):
-    """A Python number as dtype has it: a float is cut off for integers. Raises ArgumentError for inf and nan there."""
-    if dtype.category == 1 and isinstance(value, float) and not math.isfinite(value):
-        raise errors.ArgumentError(f"{op}: {value} cannot be stored in a tensor of {dtype.name}")
-    return (bool, int, float)[dtype.category](value)
 
 
 # ---------------------------------------------------------------- scatter: an index for each element

@@ -6,7 +6,7 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.elementwise import as_operand
 from tensorlite.op import Op
-from tensorlite.ops.convert import cast
+from tensorlite.ops.convert import cast, number
 from tensorlite.ops.elementwise import constant, only_tensor
 from tensorlite.tensor import Tensor
 
@@ -87,7 +87,7 @@ def where(condition, input=None, other=None):
         raise errors.DTypeError(f"where: condition must be a bool tensor, got {errors.describe(condition)}")
     x, y = (as_operand(Where, v) for v in (input, other))
     dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
-    x, y = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (x, y))
+    x, y = (cast(v, dtype) if isinstance(v, Tensor) else number("where", v, dtype) for v in (x, y))
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         x = constant(condition, x, dtype)
     return Where.apply(condition, x, y)
@@ -107,7 +107,7 @@ def masked_fill(input, mask, value) -> Tensor:
             )
         value = cast(value, input.dtype)
     elif input.dtype.category < 2:  # the dtype is that of input: a float is cut off, as in PyTorch
-        value = int(value) if input.dtype.category else bool(value)
+        value = number("masked_fill", value, input.dtype)
     return Where.apply(mask, value, input)
 
 
@@ -130,8 +130,8 @@ def clamp(input, min=None, max=None) -> Tensor:
     x, low, high = (cast(v, dtype) if isinstance(v, Tensor) else v for v in (input, low, high))
     if not any(isinstance(v, Tensor) for v in bounds):
         return Clamp.apply(x, low=low, high=high)
-    number = x.device.backend.number
-    low, high = (v if v is None or isinstance(v, Tensor) else number(v, dtype.dtype) for v in (low, high))
+    raw = x.device.backend.number
+    low, high = (v if v is None or isinstance(v, Tensor) else raw(v, dtype.dtype) for v in (low, high))
     return ClampBetween.apply(x, low, high)
 
 

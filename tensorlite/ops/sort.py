@@ -223,6 +223,8 @@ def _tensor(name, value, like):
     if not isinstance(value, (bool, int, float)):
         raise errors.DTypeError(f"{name}: a tensor or a number is needed, not {type(value).__name__}")
     dtype = dtypes.result_type(like.array, value)
+    if dtype.category == 1 and not dtypes.iinfo(dtype).min <= value <= dtypes.iinfo(dtype).max:
+        dtype = dtypes.int64
     return wrap(like.device.backend.xp.full((), value, dtype=dtype.dtype), like.device)
 
 
