@@ -547,7 +547,7 @@ def heaviside(input, values, *, out=None) -> Tensor:
 def histc(input, bins=100, min=0, max=0, *, out=None) -> Tensor:
     """How many elements lie in each of `bins` equal intervals between min and max (both 0: the least and the largest
     element), in the dtype of input; what is outside, and nan, counts nowhere. Without a gradient."""
-def histogram(input, bins, *, range=None, weight=None, density=False, out=None) -> Any:
+def histogram(input, bins=100, *, range=None, weight=None, density=False, out=None) -> Any:
     """(hist, bin_edges): how many elements (or the sum of their weights) lie in each of `bins` equal intervals between
     the least and the largest element, or over `range` (low, high); or between given edges, an increasing vector."""
 def hstack(tensors, *, out=None) -> Tensor:

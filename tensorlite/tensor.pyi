@@ -622,7 +622,7 @@ class Tensor:
     def histc(self, bins=100, min=0, max=0) -> Tensor:
         """How many elements lie in each of `bins` equal intervals between min and max (both 0: the least and the largest
         element), in the dtype of input; what is outside, and nan, counts nowhere. Without a gradient."""
-    def histogram(self, bins, *, range=None, weight=None, density=False) -> Tensor:
+    def histogram(self, bins=100, *, range=None, weight=None, density=False) -> Tensor:
         """(hist, bin_edges): how many elements (or the sum of their weights) lie in each of `bins` equal intervals between
         the least and the largest element, or over `range` (low, high); or between given edges, an increasing vector."""
     def hsplit(self, indices_or_sections) -> builtins.tuple:
@@ -1019,7 +1019,7 @@ class Tensor:
         """renorm in place: the same memory, seen by all views; returns self."""
     def repeat(self, *sizes, repeats=None) -> Tensor:
         """input copied sizes[i] times along dimension i; new leading dimensions where there are more sizes."""
-    def repeat_interleave(self, repeats=None, dim=None, *, output_size=None) -> Tensor:
+    def repeat_interleave(self, repeats=None, dim=None, *, output_size=None, axis=None) -> Tensor:
         """Each element (slice along dim) repeated: `repeats` times, or repeats[i] times the i-th. dim None: of the flat input."""
     @property
     def requires_grad(self) -> builtins.bool:
@@ -1169,7 +1169,7 @@ class Tensor:
         """tanh x, elementwise. Slope d/dx: 1 - out^2."""
     def tanh_(self) -> Tensor:
         """tanh in place: the same memory, seen by all views; returns self."""
-    def tensor_split(self, indices_or_sections, dim=0) -> builtins.tuple:
+    def tensor_split(self, indices_or_sections, dim=0, *, axis=None) -> builtins.tuple:
         """Views of pieces: n of nearly equal size, the larger ones first; or cut at the indices given. (numpy.array_split)"""
     def tile(self, *sizes, dims=None) -> Tensor:
         """repeat, but with fewer counts than dimensions the counts are those of the last ones."""

@@ -68,7 +68,7 @@ def corrcoef(input) -> Tensor:
     return (c / scale.unsqueeze(1) / scale).clamp(-1, 1)
 
 
-def gradient(input, *, spacing=1, dim=None, edge_order=1) -> tuple:
+def gradient(input, *, spacing=1, dim=None, edge_order=1, axis=None) -> tuple:
     """Numerical derivatives along each dimension (or `dim`), by differences to both neighbours: exact for parabolas inside.
 
     spacing: a number, one for each dimension, or a tuple of vectors of coordinates. edge_order: 1 takes a one-sided
@@ -79,6 +79,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1) -> tuple:
         >>> tl.gradient(tl.tensor([1.0, 4.0, 9.0, 16.0]))
         (tensor([3., 4., 6., 7.]),)
     """
+    dim = dim if axis is None else axis
     axes = tuple(range(input.ndim)) if dim is None else dims.several("gradient", dim, input.ndim)
     given = spacing if isinstance(spacing, (tuple, list)) else (spacing,) * len(axes)
     if len(given) != len(axes):

@@ -78,7 +78,7 @@ def split_with_sizes(input, split_sizes, dim=0) -> tuple:
     return split(input, list(shape_of("split_with_sizes", (split_sizes,))), dim)
 
 
-def tensor_split(input, indices_or_sections, dim=0) -> tuple:
+def tensor_split(input, indices_or_sections, dim=0, *, axis=None) -> tuple:
     """Views of pieces: n of nearly equal size, the larger ones first; or cut at the indices given. (numpy.array_split)
 
     Example:
@@ -88,7 +88,7 @@ def tensor_split(input, indices_or_sections, dim=0) -> tuple:
     """
     if not input.ndim:
         raise errors.ShapeError("tensor_split: at least 1 dimension is needed, got a 0-dimensional tensor")
-    d, how = one("tensor_split", dim, input.ndim), indices_or_sections
+    d, how = one("tensor_split", dim if axis is None else axis, input.ndim), indices_or_sections
     if isinstance(how, Tensor):
         how = how.tolist()
     n = input.shape[d]

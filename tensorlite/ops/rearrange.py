@@ -99,7 +99,7 @@ def tile(input, *sizes, dims=None) -> Tensor:
     return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
 
 
-def repeat_interleave(input, repeats=None, dim=None, *, output_size=None) -> Tensor:
+def repeat_interleave(input, repeats=None, dim=None, *, output_size=None, axis=None) -> Tensor:
     """Each element (slice along dim) repeated: `repeats` times, or repeats[i] times the i-th. dim None: of the flat input.
 
     repeat_interleave(counts) alone gives the numbers 0, 0, 1, ...: i as often as counts[i].
@@ -118,6 +118,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None) -> Ten
             raise errors.ShapeError(f"repeat_interleave: counts must be a vector, got {errors.describe(input)}")
         places = _places(input, input.array.size, output_size)
         return wrap(input.device.backend.from_host(places).astype(input.array.dtype), input.device)
+    dim = dim if axis is None else axis
     if dim is None:
         input, dim = ravel(input), 0
     elif not input.ndim:

@@ -235,7 +235,7 @@ def _areas(name, y, x, dx, dim):
     return heights * widths / 2, dim
 
 
-def trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
+def trapezoid(y, x=None, *, dx=1, dim=-1, axis=None) -> Tensor:
     """The integral of samples y along `dim` by the trapezoidal rule, at places x (a vector, or a tensor that broadcasts
     with y) or at a distance dx.
 
@@ -244,14 +244,14 @@ def trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
         >>> tl.trapezoid(tl.tensor([1.0, 2.0, 4.0]), dx=2)
         tensor(9.)
     """
-    areas, dim = _areas("trapezoid", y, x, dx, dim)
+    areas, dim = _areas("trapezoid", y, x, dx, dim if axis is None else axis)
     return areas.sum(dim - y.ndim)
 
 
 trapz = trapezoid
 
 
-def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1) -> Tensor:
+def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1, axis=None) -> Tensor:
     """The integral up to each place but the first, as trapezoid."""
-    areas, dim = _areas("cumulative_trapezoid", y, x, dx, dim)
+    areas, dim = _areas("cumulative_trapezoid", y, x, dx, dim if axis is None else axis)
     return cumsum(areas, dim - y.ndim)

@@ -357,7 +357,7 @@ def histc(input, bins=100, min=0, max=0) -> Tensor:
     return Histogram.apply(input.detach(), _edges("histc", input, bins, min, max), None)
 
 
-def histogram(input, bins, *, range=None, weight=None, density=False):
+def histogram(input, bins=100, *, range=None, weight=None, density=False):
     """(hist, bin_edges): how many elements (or the sum of their weights) lie in each of `bins` equal intervals between
     the least and the largest element, or over `range` (low, high); or between given edges, an increasing vector.
 
