@@ -131,10 +131,13 @@ class Module(Stateful, Hooked):
             Module._changes += 1
 
     def __getattr__(self, name):
-        for store in ("_parameters", "_buffers", "_modules"):
-            if name in self.__dict__.get(store, ()):
-                return self.__dict__[store][name]
-        if "_parameters" not in self.__dict__:
+        own = self.__dict__
+        if name in (found := own.get("_parameters", ())):  # the commonest first: every use of a weight comes here
+            return found[name]
+        for store in ("_buffers", "_modules"):
+            if name in own.get(store, ()):
+                return own[store][name]
+        if "_parameters" not in own:
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r}: super().__init__() was not called yet"
             )

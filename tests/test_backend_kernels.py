@@ -23,6 +23,7 @@ TOLERANCE = {"float16": 0.0, "float32": 1e-5, "float64": 1e-12}  # float16 is se
 def small_chunks(monkeypatch):
     """Chunks so small that the shapes here take several."""
     monkeypatch.setattr(scratch, "CHUNK", 4096)
+    monkeypatch.setattr(cpu, "_PART", 2000)
     monkeypatch.setattr(cpu, "_ONE_PRODUCT", 1 << 17)
 
 
@@ -137,6 +138,7 @@ KERNELS = {
     "rms_norm_backward": lambda c: [("rms_norm_backward", (c.array(), c.array(), w, c.column(), needs))
                                     for w in (None, c.vector()) for needs in ((True, w is not None), (False, True))],
     "sum_to": lambda c: [("sum_to", (c.array(), s)) for s in ((c.shape[1],), (1, c.shape[1]), (c.shape[0], 1), (), (1,))],
+    "column_sum": lambda c: [("column_sum", (c.array(),))],
     "accumulate": lambda c: [("accumulate", (n, c.array(), axis)) for n in ("maximum", "minimum", "logaddexp")
                              for axis in (0, 1) if n != "logaddexp" or c.dtype.itemsize > 2],
     "embedding_backward": lambda c: [("embedding_backward", (c.array(), c.picks(c.shape[0], rows), rows))
@@ -162,7 +164,8 @@ def test_every_override_has_a_test():
     assert fast - set(KERNELS) == {"number", "python_number", "attention", "attention_backward", "philox", "dropout_mask",
                                    # the samples of batch norm and its kin run on cpu and, by base.py, on the stand-in
                                    "batch_moments", "batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward",
-                                   "clip_by_norm", "adamw_step", "sgd_step", "topk", "writable", "strided", "inside", "share", "is_shared",
+                                   "clip_by_norm", "adamw_step", "sgd_step", "pieces", "topk",
+                                   "writable", "strided", "inside", "share", "is_shared",
                                    # the samples of scatter and its kin run on cpu and, by base.py, on the stand-in
                                    "add_at", "put", "apart", "is_last", "reduce_at"}  # fmt: skip
 
@@ -301,10 +304,11 @@ def test_adamw_step(dtype, shape):
     rng = np.random.default_rng(0)
     options = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
     for maximize, amsgrad, decay, kind in itertools.product(
-        (False, True), (False, True), (0.0, 0.1), ("plain", "strided")
+        (False, True), (False, True), (0.0, 0.1), ("plain", "strided", "read-only")
     ):
+        g = layout(rng.standard_normal(shape).astype(dtype), kind)
+        kind = "plain" if kind == "read-only" else kind
         p, m = (layout(rng.standard_normal(shape).astype(dtype), kind) for _ in range(2))
-        g = layout(rng.standard_normal(shape).astype(dtype), "read-only")
         v, vmax = (layout(rng.random(shape).astype(dtype), kind) for _ in range(2))
         fast = [a.copy() if kind == "plain" else layout(a, kind) for a in (p, m, v, vmax)]
         slow = [a.copy() if dtype == "float16" else wide(a) for a in (p, m, v, vmax)]
@@ -322,11 +326,14 @@ def test_adamw_step(dtype, shape):
 def test_sgd_step(dtype, shape):
     rng = np.random.default_rng(0)
     rules = [(0, 0, False), (0.9, 0, False), (0.9, 0.3, False), (0.9, 0, True)]  # momentum, dampening, nesterov
-    for rule, decay, maximize, kind in itertools.product(rules, (0.0, 0.1), (False, True), ("plain", "strided")):
+    for rule, decay, maximize, kind in itertools.product(
+        rules, (0.0, 0.1), (False, True), ("plain", "strided", "read-only")
+    ):
         options = dict(zip(("momentum", "dampening", "nesterov"), rule, strict=True))
         options |= {"lr": 0.01, "weight_decay": decay, "maximize": maximize}
+        g = layout(rng.standard_normal(shape).astype(dtype), kind)
+        kind = "plain" if kind == "read-only" else kind
         p, v = (layout(rng.standard_normal(shape).astype(dtype), kind) for _ in range(2))
-        g = layout(rng.standard_normal(shape).astype(dtype), "read-only")
         fast = [a.copy() if kind == "plain" else layout(a, kind) for a in (p, v)]
         up = (lambda a: a.copy()) if dtype == "float16" else wide
         slow = [up(a) for a in (p, v)]

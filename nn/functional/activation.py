@@ -58,7 +58,7 @@ _relu = relu
 
 def relu(input, inplace=False) -> Tensor:
     """max(x, 0). The slope at 0 is 0."""
-    return _apply("relu", input, inplace, _relu)
+    return _apply("relu", input, inplace, _relu) if inplace or type(input) is not Tensor else _relu(input)
 
 
 def _leaky(x, slope):

@@ -123,6 +123,10 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
         return array.astype(np.int64) if not array.size and array.dtype.kind == "f" else array
 
     # ---------------------------------------------------------------- sums and products
+    def column_sum(self, x):
+        """Sum over the rows of x (N, D)."""
+        return x.sum(axis=0)
+
     def sum_to(self, g, shape):
         """Sum g down to `shape`: the inverse of broadcasting."""
         lead = g.ndim - len(shape)

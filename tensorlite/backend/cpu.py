@@ -34,6 +34,7 @@ _TANH = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
 _ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embedding is one product with a one-hot matrix
 _ONE_THREAD = 1 << 24  # multiplications a thread should have at least
 _FEW_ROWS, _MANY_WEIGHTS = 128, 1 << 15
+_PART = 1 << 19  # numbers an optimizer steps at a time
 _BLOCKS = 1 << 14  # blocks of four random numbers made at a time
 
 
@@ -194,6 +195,9 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         return out
 
     # ---------------------------------------------------------------- sums and rows by index
+    def column_sum(self, x):
+        return column_sum(x) if covered(x) else x.sum(axis=0)
+
     def sum_to(self, g, shape):
         lead = g.ndim - len(shape)
         if lead and covered(g) and g.flags.c_contiguous and g.shape[lead:] == tuple(shape):
@@ -333,11 +337,13 @@ def _flat(*arrays) -> bool:
 
 
 def _in_parts(update, arrays):
-    """update(*arrays), which changes them in place, a chunk at a time."""
-    if arrays[0].size <= CHUNK:
+    """update(*arrays), which changes them in place, a large part at a time, shared out to the threads."""
+    size = arrays[0].size
+    step = min(_PART, max(CHUNK, -(-size // get_num_threads())))
+    if size <= step:
         return update(*arrays)
     flat = [a.reshape(-1) for a in arrays]
-    each(lambda start, stop: update(*[a[start:stop] for a in flat]), chunks(flat[0].size))
+    each(lambda i: update(*[a[i : i + step] for a in flat]), [(i,) for i in range(0, size, step)])
 
 
 def _in_chunks(function, *arrays):

@@ -37,6 +37,8 @@ def row_sum(x):
 
 def column_sum(x):
     """Sum over the rows of (N, D), in blocks, so that the rounding error does not grow with N."""
+    if len(x) <= _BLAS_SUM:
+        return ones(len(x), x.dtype) @ x
     total = np.zeros(x.shape[1], x.dtype)
     for start in range(0, len(x), _BLAS_SUM):
         part = x[start : start + _BLAS_SUM]
@@ -46,7 +48,7 @@ def column_sum(x):
 
 def exp_rows(x, out):
     """out = exp(x - shift) for rows x, with a shift that keeps it finite; returns the shift (rows, 1), or 0.0: none needed."""
-    if x.max() < SAFE and x.min() > -SAFE:
+    if np.maximum.reduce(x, axis=None) < SAFE and np.minimum.reduce(x, axis=None) > -SAFE:
         np.exp(x, out=out)
         return 0.0
     shift = x.max(axis=-1, keepdims=True)
@@ -120,8 +122,15 @@ class RowKernels(Backend):
         return out.reshape(y.shape)
 
     def cross_entropy(self, x, picks, keep, smoothing):
-        if x.size < SMALL or not covered(x) or smoothing:
+        if smoothing or not covered(x):
             return super().cross_entropy(x, picks, keep, smoothing)
+        if x.size < SMALL:
+            e = np.empty(x.shape, x.dtype)
+            shift, lse = exp_rows(x, e), np.log(row_sum(e))
+            if not isinstance(shift, float):
+                lse += shift[:, 0]
+            loss = lse - x[np.arange(len(x)), picks]
+            return (loss if keep is None else loss * keep[picks]), lse
         loss, lse = np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
 
         def part(a, b):

@@ -30,10 +30,12 @@ class Linear(Fused):
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], weight.shape[0])
 
     def backward(b, g, needs, into, x, weight):
-        g2 = rows(g, g.shape[-1:])
-        gx = b.matmul(g2, weight).reshape(x.shape) if needs[0] else None
-        gw = b.matmul(g2.T, rows(x, x.shape[-1:]), out=into[1]) if needs[1] else None
-        return gx, gw, g2.sum(axis=0) if needs[2] else None
+        g2, x2 = (g, x) if x.ndim == 2 else (rows(g, g.shape[-1:]), rows(x, x.shape[-1:]))
+        gx = b.matmul(g2, weight) if needs[0] else None
+        if gx is not None and x.ndim != 2:
+            gx = gx.reshape(x.shape)
+        gw = b.matmul(g2.T, x2, out=into[1]) if needs[1] else None
+        return gx, gw, b.column_sum(g2) if needs[2] else None
 
     def plain(x, weight, bias):
         y = x @ weight.mT

@@ -28,7 +28,7 @@ class CrossEntropy(Fused):
             loss, lse = b.cross_entropy(x, picks, weight, smoothing)
             if valid is None:
                 if weight is None and reduction == "mean":  # the commonest: every row counts 1 / n
-                    total = loss.sum(dtype=wide) / n
+                    total = xp.add.reduce(loss, dtype=wide) / n
                     return total.astype(x.dtype, copy=False), (lse, xp.full(n, 1 / n, dtype=x.dtype), picks)
                 scale = xp.ones(n, dtype=x.dtype)
             else:
