@@ -17,7 +17,7 @@ from tensorlite.modes import (
     no_grad,
     set_grad_enabled,
 )
-from tensorlite.op import Pick, pick, raw_math, registry, tensor_math
+from tensorlite.op import Pick, pick, raw_math, registry, tensor_math, zeros_for
 from tensorlite.tensor import OWNED, Node, Tensor, Version, changes, mode, wrap
 
 # what PyTorch's autograd namespace has too
@@ -170,7 +170,7 @@ def _shares(node, m, g, seen, grads, lent, create):
                 for i, p in enumerate(node.parents)]  # fmt: skip
     parent = node.parents[0]
     if parent not in grads:
-        grads[parent] = node.device.backend.xp.zeros(parent.shape, dtype=parent.dtype)
+        grads[parent] = zeros_for(parent)
     elif parent in lent or not parent.shape:  # in NumPy a 0-d gradient may be a number
         lent.discard(parent)
         grads[parent] = node.device.backend.as_array(grads[parent].copy())

@@ -234,6 +234,18 @@ def pick(node, i, array, device=None):
     return Node(Pick, (node,), (), (), {"index": i}, array, device or node.device)
 
 
+def zeros_for(node):
+    """Zeros for the gradient of a node, to add to; of a permuted view they lie in memory as what was permuted does, so that
+    the gradient's way on is views too."""
+    xp = node.device.backend.xp
+    if node.op is None or node.op.name != "permute":
+        return xp.zeros(node.shape, dtype=node.dtype)
+    dims, shape = node.args["dims"], list(node.shape)
+    for size, d in zip(node.shape, dims):
+        shape[d] = size
+    return xp.zeros(shape, dtype=node.dtype).transpose(dims)
+
+
 class Fused(Op):
     """An op with a fast first-order backward on raw arrays, and `plain`: what to read, and what higher orders use."""
 
