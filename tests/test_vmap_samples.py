@@ -77,6 +77,31 @@ def test_like_a_loop(record, device):
                     equal(found, wanted)
 
 
+@pytest.mark.parametrize("record", [r for r in RECORDS if r.name not in (*OUTSIDE, *REFUSED)], ids=lambda r: r.name)
+def test_nested_like_loops(record):
+    """Examples of examples: 2 of the outer vmap, each of N of the inner one; then the first input without inner ones."""
+    for case, function, columns in list(calls(record))[:3]:
+        with telling(case):
+            for inner in (0, None) if len(columns) > 1 else (0,):
+                dims = (inner, *[0] * (len(columns) - 1))
+                mine = [
+                    [c[:: 1 - 2 * k] if d == 0 else [c[k]] * N for k in range(2)]
+                    for c, d in zip(columns, dims, strict=True)
+                ]
+                wanted = [loop(function, [m[k] for m in mine]) for k in range(2)]
+                if any(w is None for row in wanted for w in row) or any(
+                    a.shape != b.shape for a, b in zip(*wanted, strict=True)
+                ):
+                    continue
+                given = [
+                    tl.tensor(np.stack([np.stack(e) if d == 0 else e[0] for e in m]))
+                    for m, d in zip(mine, dims, strict=True)
+                ]
+                equal(
+                    vmap(vmap(function, in_dims=dims))(*given), [np.stack(pair) for pair in zip(*wanted, strict=True)]
+                )
+
+
 @pytest.mark.parametrize("record", [r for r in RECORDS if r.order and r.name not in OUTSIDE], ids=lambda r: r.name)
 def test_gradients_of_each_example(record):
     for case, function, columns in calls(record):

@@ -310,7 +310,7 @@ def examples_in(args):
     found = []
     for x in args:
         if isinstance(x, Example):
-            found.append(x.level)
+            found += [*levels(x.whole), x.level]
         elif isinstance(x, (tuple, list)):
             found += examples_in(x)
         elif isinstance(x, dict):
@@ -418,8 +418,8 @@ def per_example(function, args, level, keywords=None):
             if x.level is level:
                 return x.value[i]
             return x if level not in levels(x) else Batched(one(x.value, i), x.level)
-        if isinstance(x, Example) and x.level is level:
-            return x.whole.array[i]
+        if isinstance(x, Example):
+            return one(Batched(x.whole, x.level), i).array
         if isinstance(x, (tuple, list)):
             return type(x)([one(v, i) for v in x])
         return {k: one(v, i) for k, v in x.items()} if isinstance(x, dict) else x
