@@ -14,6 +14,8 @@ IN_ORDER = {  # of inputs that do not lie in order, results that do, so that vie
     "index in the middle": lambda t, x: x[:, t.tensor([0, 1])],
     "index of two": lambda t, x: x[:, t.tensor([0, 1]), t.tensor([0, 1])],
     "index_select": lambda t, x: x.index_select(2, t.tensor([0, 1])),
+    "softmax": lambda t, x: x.softmax(-1),
+    "log_softmax": lambda t, x: x.log_softmax(1),
     "roll": lambda t, x: x.roll(1, 0),
     "take_along_dim": lambda t, x: t.take_along_dim(x, x.argsort(1), 1),
 }

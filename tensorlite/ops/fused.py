@@ -42,11 +42,16 @@ class Linear(Fused):
         return y if bias is None else y + bias
 
 
+def _in_order(b, x):
+    """x, copied where its elements do not lie row by row: NumPy's result would lie as x does, and view() refuse it."""
+    return x if x.flags.c_contiguous else b.xp.ascontiguousarray(x)
+
+
 class Softmax(Fused):
     name, formula, local = "softmax", "e^x / sum e^x", "out (g - sum(g out))"
 
     def forward(b, x, *, dim):
-        return b.softmax(x, dim)
+        return b.softmax(_in_order(b, x), dim)
 
     def backward(b, g, needs, into, out, dim):
         return b.softmax_backward(g, out, dim)
@@ -62,7 +67,7 @@ class LogSoftmax(Fused):
     name, formula, local = "log_softmax", "x - ln sum e^x", "g - e^out sum(g)"
 
     def forward(b, x, *, dim):
-        return b.log_softmax(x, dim)
+        return b.log_softmax(_in_order(b, x), dim)
 
     def backward(b, g, needs, into, out, dim):
         return b.log_softmax_backward(g, out, dim)
