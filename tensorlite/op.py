@@ -43,9 +43,13 @@ class Op:
     fused = special = False
     plan = _Counted()  # what the walk goes through beside the parents: (i, rule, its one place or None, its places)
     saves = False  # whether any rule needs a saved value; set from the rules
+    always = ()  # what `kept` gives where there is one input only
     way = facts = ()  # what the walk, and `apply`, ask of the op, looked up together; set by `settle`
     variadic = False  # any number of inputs; `rule(m, g, i, extras..., args...)` serves them all
     shares = None  # shares(node, g, seen, create): the gradients of a user-defined op, see function.py
+    ordered = (
+        False  # the result lies in order in memory, row by row, however the inputs lie: view() takes it, as in PyTorch
+    )
     moves = False  # the result lies on the device `args["device"]`
     add_into = None  # add_into(b, total, g, **args): add the share of the only input straight into its gradient
 
@@ -70,6 +74,7 @@ class Op:
             op.rules = op.rules if isinstance(op.rules, tuple) else (op.rules,)
             op.uses = tuple(() if r is None else _places(op, r, 2) for r in op.rules)
             op.saves = any(op.uses)
+            op.always = op.kept((True,)) if len(op.rules) == 1 else ()
             op.plan = tuple(
                 (i, r, u[0] if len(u) == 1 else None, u) for i, (r, u) in enumerate(zip(op.rules, op.uses, strict=True))
             )
@@ -80,7 +85,7 @@ class Op:
         """Gather what is asked of every op that runs: one look at a class costs as much as several bytecodes."""
         op.way = op.special, op.lends, op.saves, op.plan
         differentiable = op.rules is not None or op.fused or op.variadic
-        op.facts = op.view, op.defaults, bool(op.extras), op.moves, op.outputs, differentiable
+        op.facts = op.view, op.defaults, bool(op.extras), op.moves, op.outputs, differentiable, op.ordered
 
     @classmethod
     def kept(op, wanted):
@@ -94,7 +99,7 @@ class Op:
         now = mode.now
         if now.vmap is not None and (out := now.vmap.meet(op, inputs, args)) is not None:
             return out
-        view, defaults, extra, moves, outputs, differentiable = op.facts
+        view, defaults, extra, moves, outputs, differentiable, ordered = op.facts
         device, arrays, parents, wanted = None, [], [], False
         for x in inputs:
             if isinstance(x, Tensor):
@@ -121,6 +126,8 @@ class Op:
             raise op.explain(e, arrays) from e
         if extra:
             out, extras = out
+        if ordered and not out.flags.c_contiguous:
+            out = out.copy()
         if moves:
             device = args["device"]
         if outputs != 1:
@@ -151,7 +158,7 @@ class Op:
         values = (*extras, *[args[k] for k in op.arguments])
         if op.variadic:
             return Node(op, tuple(parents), values, (), args, out, device)
-        kept = op.kept([p is not None for p in parents])
+        kept = op.always or op.kept([p is not None for p in parents])
         saved = tuple([v if k else None for v, k in zip((*arrays, out, *values), kept, strict=True)])
         versions = [noted(x) if k and isinstance(x, Tensor) else None for x, k in zip(inputs, kept, strict=False)]
         if kept[len(inputs)]:

@@ -118,7 +118,8 @@ def _spread(x, q, k):
 def _blocks(q, k, causal):
     """(slice of the first dimension, slice of the queries, number of keys they see); for each slice the last queries first."""
     length, keys, inner = q.shape[-2], k.shape[-2], math.prod(q.shape[1:-2])
-    step = max(1, min(length, BLOCK, max(16, SCORES // (inner * keys))))
+    most = max(BLOCK // 2, min(BLOCK, length // 2)) if causal else BLOCK  # two blocks at least have keys to skip
+    step = max(1, min(length, most, max(16, SCORES // (inner * keys))))
     group = max(1, SCORES // (inner * keys * step))
     for i in range(0, len(q), group):
         for start in range((length - 1) // step * step, -1, -step):

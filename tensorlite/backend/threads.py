@@ -51,14 +51,13 @@ def set_num_threads(num_threads: int) -> None:
     blas.set_num_threads(num_threads)
 
 
-def each(work, parts, light=False) -> list:
+def each(work, parts) -> list:
     """[work(*part) for part in parts], spread over the threads; `work` writes to places of its own. The results keep the order.
 
-    While the threads work the BLAS runs each product on the thread that asks for it. light: a part takes some 20 us only, so
-    that a few of them do not pay for waking a thread.
+    While the threads work the BLAS runs each product on the thread that asks for it.
     """
     parts = list(parts)
-    if len(parts) < (8 if light else 2) or get_num_threads() < 2:
+    if len(parts) < 2 or get_num_threads() < 2:
         return [work(*part) for part in parts]
     if _state.pool is None:
         _state.pool = ThreadPoolExecutor(_state.count - 1, thread_name_prefix="tensorlite")

@@ -34,6 +34,7 @@ class Conv(Op):
     name, formula = "conv", "windows of x @ w + b"
     local = ("conv_transpose with w", "conv_weight with x", "1, summed over all places")
     extras = ("size", "kernel")
+    ordered = True
 
     def forward(b, x, weight, bias, *, stride, low, dilation, groups, count):
         y = b.conv(x, weight, stride, low, dilation, groups, count)
@@ -59,6 +60,7 @@ class ConvTranspose(Op):
     name, formula = "conv_transpose", "windows of out += w x; + b"
     local = ("conv with w", "conv_weight of g with x", "1, summed over all places")
     extras = ("count", "kernel")
+    ordered = True
 
     def forward(b, x, weight, bias, *, stride, low, dilation, groups, size):
         y = b.conv_transpose(x, weight, stride, low, dilation, groups, size)

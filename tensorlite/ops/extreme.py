@@ -23,6 +23,7 @@ class Amax(Op):
     """Ties share the gradient evenly, as in torch.amax."""
 
     name, formula, local = "amax", "max of x over dim", "1 at the maximum (ties share)"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         return x.max(axis=dim, keepdims=keepdim)
@@ -34,6 +35,7 @@ class Amin(Op):
     """Ties share the gradient evenly, as in torch.amin."""
 
     name, formula, local = "amin", "min of x over dim", "1 at the minimum (ties share)"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         return x.min(axis=dim, keepdims=keepdim)
@@ -43,6 +45,7 @@ class Amin(Op):
 
 class Argmax(Op):
     name, formula = "argmax", "index of the maximum of x along dim"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         y = b.xp.argmax(x, axis=dim)
@@ -51,6 +54,7 @@ class Argmax(Op):
 
 class Argmin(Op):
     name, formula = "argmin", "index of the minimum of x along dim"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         y = b.xp.argmin(x, axis=dim)

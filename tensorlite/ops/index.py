@@ -61,7 +61,7 @@ class Nonzero(Op):
     def forward(b, x):
         if not x.ndim:
             return b.xp.zeros((int(x != 0), 0), dtype=b.xp.int64)
-        return b.xp.stack(b.xp.nonzero(x), axis=-1)
+        return b.xp.stack(b.xp.nonzero(x)).T  # so each column lies in order
 
 
 class TakeAlong(Op):
@@ -69,6 +69,7 @@ class TakeAlong(Op):
 
     name, formula, local = "take_along", "x[..., index[...], ...]", ("1 at the places read", "")
     extras = ("shape",)
+    ordered = True
 
     def forward(b, x, index, *, dim):
         return x[_along(b, x.shape, index, dim)], (x.shape,)

@@ -60,7 +60,7 @@ def pad(input, pad, mode="constant", value=None) -> Tensor:
     for d, (before, after) in enumerate(pads):
         if before or after:
             out = _grown(out, d, before, after, mode)
-    return clone(out) if out.version is input.version else out  # never a view
+    return clone(out) if out.version is input.version or not out.is_contiguous() else out  # never a view
 
 
 def constant_pad_nd(input, pad, value=0) -> Tensor:

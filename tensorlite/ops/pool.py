@@ -29,6 +29,7 @@ class Resample(Op):
 
     name, formula = "resample", "weighted sums of windows of x"
     local = "the same with the tables transposed"
+    ordered = True
 
     def forward(b, x, *, taps, sizes):
         return b.resample(x, taps)
@@ -42,6 +43,7 @@ class Resample(Op):
 
 class MaxPoolIndex(Op):
     name, formula = "max_pool_index", "index of the maximum of each window of x"
+    ordered = True
 
     def forward(b, x, *, positions):
         return b.max_window(x, positions)

@@ -78,6 +78,7 @@ def summand(name, input, dtype):
 class Sum(Op):
     name, formula, local = "sum", "sum of x over dim", "1, repeated over dim"
     lends, extras = True, ("shape",)
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         return back(wide(b, x).sum(axis=dim, keepdims=keepdim), x), (x.shape,)
@@ -91,6 +92,7 @@ class SumTo(Op):
     name, formula, local = "sum_to", "sum of x down to a smaller shape", "1, repeated"
     view = lends = True  # x itself where nothing was repeated
     extras = ("old",)
+    ordered = True
 
     def forward(b, x, *, shape):
         return b.sum_to(x, shape), (x.shape,)
@@ -101,6 +103,7 @@ class SumTo(Op):
 class Mean(Op):
     name, formula, local = "mean", "sum of x over dim / n", "1/n, repeated over dim"
     lends, extras = True, ("shape", "n")
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         y = back(wide(b, x).mean(axis=dim, keepdims=keepdim), x)
@@ -114,6 +117,7 @@ class Prod(Op):
     element itself: nothing is divided, so zeros are right at every order."""
 
     name, formula, local = "prod", "product of x along dim", "product of the others"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         return back(wide(b, x).prod(axis=dim, keepdims=keepdim), x)
@@ -130,6 +134,7 @@ class Logsumexp(Op):
     """Exact for large values too: the maximum is taken out first; a row of -inf gives -inf, with gradient 0."""
 
     name, formula, local = "logsumexp", "ln sum e^x over dim", "e^(x - out)"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         xp = b.xp
@@ -155,6 +160,7 @@ class VectorNorm(Op):
 
     name, formula = "norm", "(sum of |x|^p over dim)^(1/p)"
     local = "sign(x) (|x| / out)^(p - 1)"
+    ordered = True
 
     def forward(b, x, *, p, dim, keepdim):
         xp, how = b.xp, {"axis": dim, "keepdims": keepdim}
@@ -194,6 +200,7 @@ class VectorNorm(Op):
 
 class All(Op):
     name, formula = "all", "whether all elements over dim are true"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         return b.xp.all(x, axis=dim, keepdims=keepdim)
@@ -201,6 +208,7 @@ class All(Op):
 
 class Any(Op):
     name, formula = "any", "whether any element over dim is true"
+    ordered = True
 
     def forward(b, x, *, dim, keepdim):
         return b.xp.any(x, axis=dim, keepdims=keepdim)

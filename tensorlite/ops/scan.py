@@ -40,6 +40,7 @@ def _part(dim, start, stop):
 
 class Cumsum(Op):
     name, formula, local = "cumsum", "sum of x up to i", "1 up to i"
+    ordered = True
 
     def forward(b, x, *, dim, reverse=False):
         z = wide(b, x)
@@ -53,6 +54,7 @@ class Cumprod(Op):
     """out_i = x_i out_(i-1), so the gradient is that of a linear recurrence with a = x, b = 0 and 1 before the start."""
 
     name, formula, local = "cumprod", "product of x up to i", "product of the others up to i"
+    ordered = True
 
     def forward(b, x, *, dim):
         return back(b.xp.cumprod(wide(b, x), axis=dim), x)
@@ -96,6 +98,7 @@ class Logcumsumexp(Op):
     e^(out_j - out_(j+1)) are at most 1: nothing overflows. Where out is -inf the gradient is 0."""
 
     name, formula, local = "logcumsumexp", "ln sum e^x up to i", "e^(x - out_i)"
+    ordered = True
 
     def forward(b, x, *, dim):
         return back(b.accumulate("logaddexp", wide(b, x), dim), x)
@@ -118,6 +121,7 @@ def _latest(b, x, best, dim):
 
 class Cummax(Op):
     name, formula = "cummax", "index of the maximum of x up to i"
+    ordered = True
 
     def forward(b, x, *, dim):
         return _latest(b, x, b.accumulate("maximum", x, dim), dim)
@@ -125,6 +129,7 @@ class Cummax(Op):
 
 class Cummin(Op):
     name, formula = "cummin", "index of the minimum of x up to i"
+    ordered = True
 
     def forward(b, x, *, dim):
         return _latest(b, x, b.accumulate("minimum", x, dim), dim)

@@ -94,6 +94,7 @@ class Cat(Op):
 
 class Tril(Op):
     name, formula, local = "tril", "x on and below a diagonal, else 0", "1 on and below the diagonal"
+    ordered = True
 
     def forward(b, x, *, diagonal):
         return b.xp.tril(x, diagonal)
@@ -103,6 +104,7 @@ class Tril(Op):
 
 class Triu(Op):
     name, formula, local = "triu", "x on and above a diagonal, else 0", "1 on and above the diagonal"
+    ordered = True
 
     def forward(b, x, *, diagonal):
         return b.xp.triu(x, diagonal)

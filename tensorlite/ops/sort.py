@@ -42,6 +42,7 @@ class Topk(Op):
 
 class Kthvalue(Op):
     name, formula = "kthvalue", "index of the k-th smallest of x along dim"
+    ordered = True
 
     def forward(b, x, *, dim, k):
         return take(b.argsort(wide(b, x), dim), dim, k - 1, k).copy()

@@ -25,6 +25,7 @@ __all__ = [
 class Var(Op):
     name, formula, local = "var", "sum of (x - mean)^2 over dim / (n - correction)", "2 (x - mean) / (n - correction)"
     extras = ("scale",)
+    ordered = True
 
     def forward(b, x, *, dim, keepdim, correction):
         n = math.prod(x.shape[d] for d in dim)
@@ -106,6 +107,7 @@ class Median(Op):
 
 class MedianIndex(Op):
     name, formula = "median_index", "index of the middle of x in order along dim"
+    ordered = True
 
     def forward(b, x, *, dim, skip):
         return _middle(b, wide(b, x), dim, skip)
@@ -124,6 +126,7 @@ class Mode(Op):
     """Lengths of the runs of equal elements in order, by their running starts; the first of the longest."""
 
     name, formula = "mode", "index of the most frequent element of x along dim"
+    ordered = True
 
     def forward(b, x, *, dim):
         xp, n = b.xp, x.shape[dim]
