@@ -1,11 +1,14 @@
 """The saved state of a module: state_dict, load_state_dict, their hooks and the methods that a layer may override."""
 
 import collections
+import contextlib
+import copy
 
 from tensorlite import errors
 from tensorlite.creation import as_tensor
 from tensorlite.modes import no_grad
 from tensorlite.nn.parameter import Parameter
+from tensorlite.ops.compare import equal
 from tensorlite.tensor import Handle, Tensor
 
 EXTRA = "_extra_state"
@@ -18,6 +21,70 @@ class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys 
         return super().__repr__() if self.missing_keys or self.unexpected_keys else "<All keys matched successfully>"
 
     __str__ = __repr__
+
+
+def _as_tensor(value):
+    """An array as a tensor; what can be none, an array of text or a number, as a plain value."""
+    if isinstance(value, Tensor) or not hasattr(value, "shape"):
+        return value
+    try:
+        return as_tensor(value, device="cpu")
+    except errors.TensorliteError:
+        return value.tolist()
+
+
+def _may_stop(module):
+    """Whether loading into `module` may stop half-way: it runs code of a subclass or a hook, or a tensor refuses writing."""
+    own, kind = (v for _, v in module._own_state() if not hasattr(v, "materialize")), type(module)
+    return bool(
+        module._load_hooks
+        or module._load_pre_hooks
+        or kind.set_extra_state is not Stateful.set_extra_state
+        or not kind._load_from_state_dict.__module__.startswith("tensorlite.")
+        or any(0 in v.array.strides for v in own)  # an expanded buffer
+    )
+
+
+class _Before:
+    """A module as it is before a load that may stop half-way; `restore` makes it so again: a failed load changes nothing."""
+
+    stores = ("_parameters", "_buffers", "_modules", "_transient")
+
+    def __init__(self, module):
+        self.modules, self.tensors = [], {}
+        for m in module.modules():
+            stores = [getattr(m, store).copy() for store in self.stores]
+            self.modules.append((m, dict(m.__dict__), stores, self._extra(m)))
+            for value in (*m._parameters.values(), *m._buffers.values()):
+                if value is not None and id(value) not in self.tensors:
+                    lazy = hasattr(value, "materialize")
+                    self.tensors[id(value)] = value, type(value), value.data, None if lazy else value.detach().clone()
+
+    def _extra(self, module):
+        """A copy of the extra state, where there is one that can be copied: () or (state,)."""
+        own = type(module)
+        if Stateful.get_extra_state is own.get_extra_state or Stateful.set_extra_state is own.set_extra_state:
+            return ()
+        with contextlib.suppress(Exception):
+            return (copy.deepcopy(module.get_extra_state()),)
+        return ()
+
+    def restore(self):
+        for module, attributes, stores, extra in self.modules:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+            for store, content in zip(self.stores, stores, strict=True):
+                getattr(module, store).clear()
+                getattr(module, store).update(content)
+            for state in extra:
+                with contextlib.suppress(Exception):
+                    module.set_extra_state(state)
+        with no_grad():
+            for value, kind, memory, copied in self.tensors.values():
+                if value.__class__ is not kind or value.data.array is not memory.array:
+                    value.data, value.__class__ = memory, kind
+                if copied is not None and not equal(value, copied):
+                    value.copy_(copied)
 
 
 class Stateful:
@@ -78,10 +145,20 @@ class Stateful:
         strict: all keys must match. assign: take the tensors themselves instead of copying into the memory here.
 
         Raises:
-            TensorliteError: missing or unexpected keys (strict), or a shape that differs; nothing is loaded then.
+            TensorliteError: missing or unexpected keys (strict), or a shape that differs. Nothing is changed by a load that
+                fails, be it so or in a subclass's set_extra_state or a hook.
         """
         if not hasattr(state_dict, "items"):
             raise errors.DTypeError(f"load_state_dict: a dict is needed, not {type(state_dict).__name__}")
+        before = _Before(self) if any(map(_may_stop, self.modules())) else None
+        try:
+            return self._load_checked(state_dict, strict, assign)
+        except BaseException:
+            if before is not None:
+                before.restore()
+            raise
+
+    def _load_checked(self, state_dict, strict, assign):
         metadata, state = getattr(state_dict, "_metadata", None) or {}, dict(state_dict)
         missing, unexpected, faults, found, after = [], [], [], [], []
 
@@ -141,7 +218,7 @@ class Stateful:
             names.add(name)
             if key not in state_dict:
                 missing_keys.append(key)
-            elif not hasattr(value := state_dict[key], "shape"):
+            elif not hasattr(value := _as_tensor(state_dict[key]), "shape"):
                 error_msgs.append(f"{key}: a tensor is needed, not {type(value).__name__}")
             elif tuple(value.shape) != tuple(own.shape):
                 error_msgs.append(f"{key}: shape {tuple(value.shape)} was given, {tuple(own.shape)} is needed")
@@ -160,8 +237,7 @@ class Stateful:
                     unexpected_keys.append(key)
 
     def _load_one(self, name, own, value, assign):
-        if not isinstance(value, Tensor):
-            value = as_tensor(value, device="cpu")
+        value = _as_tensor(value)
         if not assign:
             own.copy_(value)
         elif name in self._parameters:

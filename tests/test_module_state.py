@@ -1,5 +1,6 @@
 """state_dict and load_state_dict as subclasses and hooks change them: overridden methods, extra state, hooks, the report."""
 
+import numpy as np
 import pytest
 
 import tensorlite as tl
@@ -93,3 +94,82 @@ def test_set_submodule_and_type():
     with pytest.raises(AttributeError, match="no module '7' to replace"):
         net.set_submodule("0.7", nn.Tanh(), strict=True)
     assert net.type(tl.float64)[0][0].weight.dtype is tl.float64
+
+
+class Picky(nn.Linear):
+    """Refuses some extra states, after it took a part of them."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.notes = {"seen": 0}
+
+    def get_extra_state(self):
+        return self.notes
+
+    def set_extra_state(self, state):
+        self.notes["seen"] = state["seen"]
+        if state["seen"] < 0:
+            raise ValueError("no such state")
+
+
+def _bad_extra(net, state):
+    state["3._extra_state"] = {"seen": -1}
+
+
+def _bad_hook(net, state):
+    def hook(module, keys):
+        raise ValueError("no such state")
+
+    net[0].register_load_state_dict_post_hook(hook)
+
+
+def _late_key(net, state):
+    net[0].register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.append("more"))
+
+
+def _own_loading(net, state):
+    class Eager(nn.Linear):
+        def _load_from_state_dict(self, state_dict, prefix, *rest):
+            self.weight.data.fill_(5)
+            self.bias = None
+            raise ValueError("no such state")
+
+    net[2].__class__ = Eager
+
+
+def _text(net, state):
+    state["3.bias"] = np.array(["a", "b"])
+
+
+def _expanded(net, state):
+    net.register_buffer("wide", tl.zeros(1).expand(3))
+    state["wide"] = tl.ones(3)
+
+
+FAILED = [_bad_extra, _bad_hook, _late_key, _own_loading, _text, _expanded]
+
+
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize("spoil", FAILED, ids=lambda f: f.__name__)
+def test_a_failed_load_changes_nothing(spoil, assign, device):
+    make = lambda: nn.Sequential(nn.LazyLinear(3), nn.BatchNorm1d(3), nn.Linear(3, 2), Picky(2, 2))  # noqa: E731
+    given, net = make(), make()
+    given(tl.ones(4, 5))
+    state = given.state_dict()
+    state["3._extra_state"] = {"seen": 3}
+    spoil(net, state)
+    if spoil is _expanded and assign:
+        net.load_state_dict(state, assign=True)  # nothing is written into it
+        return
+    named = [*net.named_parameters(), *net.named_buffers()]
+    before = [None if nn.parameter.is_lazy(v) else (v.array, v.detach().clone()) for _, v in named]
+    text, lazy = repr(net), nn.parameter.is_lazy(net[0].weight)
+    with pytest.raises((ValueError, TensorliteError)):
+        net.load_state_dict(state, assign=assign)
+    assert repr(net) == text and nn.parameter.is_lazy(net[0].weight) is lazy is True
+    after = [*net.named_parameters(), *net.named_buffers()]
+    for (name, value), (same, old), kept in zip(after, named, before, strict=True):
+        assert name == same and value is old, name
+        if kept is not None:
+            assert value.array is kept[0] and (value == kept[1]).all(), name
+    assert net[3].notes == {"seen": 0} and net[3].bias.requires_grad
