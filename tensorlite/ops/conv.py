@@ -18,10 +18,11 @@ def _bias(m, g):
     return m.sum(g, dim=(0, *range(2, len(g.shape))), keepdim=False)
 
 
-def _with(y, bias):
-    if bias is not None:
-        y += bias.reshape(-1, *[1] * (y.ndim - 2))
-    return y
+def _with(b, y, bias):
+    if bias is None:
+        return y
+    out = y if y.flags.c_contiguous else b.xp.empty(y.shape, dtype=y.dtype)
+    return b.xp.add(y, bias.reshape(-1, *[1] * (y.ndim - 2)), out=out)
 
 
 class Conv(Op):
@@ -38,7 +39,7 @@ class Conv(Op):
 
     def forward(b, x, weight, bias, *, stride, low, dilation, groups, count):
         y = b.conv(x, weight, stride, low, dilation, groups, count)
-        return _with(y, bias), (x.shape[2:], weight.shape[2:])
+        return _with(b, y, bias), (x.shape[2:], weight.shape[2:])
 
     rules = (
         lambda m, g, weight, stride, low, dilation, groups, size: m.conv_transpose(
@@ -64,7 +65,7 @@ class ConvTranspose(Op):
 
     def forward(b, x, weight, bias, *, stride, low, dilation, groups, size):
         y = b.conv_transpose(x, weight, stride, low, dilation, groups, size)
-        return _with(y, bias), (x.shape[2:], weight.shape[2:])
+        return _with(b, y, bias), (x.shape[2:], weight.shape[2:])
 
     rules = (
         lambda m, g, weight, stride, low, dilation, groups, count: m.conv(

@@ -77,8 +77,7 @@ def summand(name, input, dtype):
 # ---------------------------------------------------------------- the operations
 class Sum(Op):
     name, formula, local = "sum", "sum of x over dim", "1, repeated over dim"
-    lends, extras = True, ("shape",)
-    ordered = True
+    lends, ordered, extras = True, True, ("shape",)
 
     def forward(b, x, *, dim, keepdim):
         return back(wide(b, x).sum(axis=dim, keepdims=keepdim), x), (x.shape,)
@@ -92,7 +91,6 @@ class SumTo(Op):
     name, formula, local = "sum_to", "sum of x down to a smaller shape", "1, repeated"
     view = lends = True  # x itself where nothing was repeated
     extras = ("old",)
-    ordered = True
 
     def forward(b, x, *, shape):
         return b.sum_to(x, shape), (x.shape,)
@@ -102,8 +100,7 @@ class SumTo(Op):
 
 class Mean(Op):
     name, formula, local = "mean", "sum of x over dim / n", "1/n, repeated over dim"
-    lends, extras = True, ("shape", "n")
-    ordered = True
+    lends, ordered, extras = True, True, ("shape", "n")
 
     def forward(b, x, *, dim, keepdim):
         y = back(wide(b, x).mean(axis=dim, keepdims=keepdim), x)

@@ -6,7 +6,7 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.elementwise import as_operand
 from tensorlite.op import Op
-from tensorlite.ops.convert import cast, number
+from tensorlite.ops.convert import cast, clone, number
 from tensorlite.ops.elementwise import constant, only_tensor
 from tensorlite.tensor import Tensor
 
@@ -108,7 +108,8 @@ def masked_fill(input, mask, value) -> Tensor:
         value = cast(value, input.dtype)
     elif input.dtype.category < 2:  # the dtype is that of input: a float is cut off, as in PyTorch
         value = number("masked_fill", value, input.dtype)
-    return Where.apply(mask, value, input)
+    out = Where.apply(mask, value, input)
+    return out if out.array.flags.c_contiguous else clone(out)  # in order, as in PyTorch
 
 
 def clamp(input, min=None, max=None) -> Tensor:
