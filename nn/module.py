@@ -9,7 +9,7 @@ from tensorlite.backend import as_device, dtypes
 from tensorlite.creation import empty_like
 from tensorlite.modes import no_grad
 from tensorlite.nn.hooks import Hooked, everywhere
-from tensorlite.nn.parameter import Buffer, Parameter, Uninitialized
+from tensorlite.nn.parameter import Buffer, Once, Parameter, Uninitialized
 from tensorlite.nn.state import Stateful
 from tensorlite.tensor import Scope, Tensor, mode
 
@@ -30,13 +30,19 @@ class Module(Stateful, Hooked):
     """
 
     training = True
+    call_super_init = False  # True: Module.__init__ goes on to the next class of the order, with all arguments
     _changes = 0  # of which modules hold which, anywhere; paths found before the last one are looked up again
     _paths_at = 0
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
+        if (args or kwargs) and not self.call_super_init:
+            some = f"got the keyword {next(iter(kwargs))!r}" if kwargs else f"got {len(args)} by position"
+            raise errors.DTypeError(f"{type(self).__name__}: Module.__init__ takes no arguments, {some}")
         for name in ("_parameters", "_buffers", "_modules", "_paths"):
             object.__setattr__(self, name, {})
         object.__setattr__(self, "_transient", set())  # names of buffers that state_dict leaves out
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
 
     def _undefined(self, *input):
         """What the module computes; to be defined by the subclass."""
@@ -237,8 +243,9 @@ class Module(Stateful, Hooked):
         return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self):
-        """(name, module) of the direct sub-modules."""
-        return ((n, m) for n, m in self._modules.items() if m is not None)
+        """(name, module) of the direct sub-modules, each once, under its first name."""
+        first = {m: n for n, m in reversed(self._modules.items()) if m is not None}
+        return ((n, m) for n, m in self._modules.items() if m is not None and first[m] == n)
 
     def children(self):
         """The direct sub-modules."""
@@ -311,27 +318,33 @@ class Module(Stateful, Hooked):
         fn(self)
         return self
 
-    def _apply(self, change, recurse=True) -> "Module":
-        """Replace the values of all parameters, gradients and buffers by `change(tensor)`; the objects stay."""
-        moved = {}  # id -> (buffer before, after): what several modules share stays shared
+    def _apply(self, fn, recurse=True) -> "Module":
+        """Replace the values of all parameters, gradients and buffers by `fn(tensor)`; the objects of parameters stay.
+
+        Goes through the `_apply` of each child, so that a class can define its own. What several modules share stays shared.
+        """
+        change = fn if isinstance(fn, Once) else Once(fn)
+        for child in self.children() if recurse else ():
+            child._apply(change)
         with no_grad():
-            for value in self.parameters(recurse):
-                grad = value.grad
-                value.data = change(value.data)
-                if grad is not None:
-                    value.grad = change(grad)
-            for module in self.modules() if recurse else (self,):
-                for name, value in module._buffers.items():
-                    if isinstance(value, Uninitialized):
-                        value.data = change(value.data)
-                    elif value is not None:
-                        if id(value) not in moved:
-                            moved[id(value)] = value, change(value)
-                        module._buffers[name] = moved[id(value)][1]
+            for value in self._parameters.values():
+                if value is not None and change.first(value):
+                    grad = value.grad
+                    value.data = change(value.data)
+                    if grad is not None:
+                        value.grad = change(grad)
+            for name, value in self._buffers.items():
+                if isinstance(value, Uninitialized):
+                    value.data = change(value.data)
+                elif value is not None:
+                    self._buffers[name] = change.buffer(value)
         return self
 
-    def to(self, *args, device=None, dtype=None, non_blocking=False) -> "Module":
-        """Move to a device and/or convert floating-point parameters and buffers: to("cuda"), to("cuda", tl.half)."""
+    def to(self, *args, device=None, dtype=None, non_blocking=False, memory_format=None) -> "Module":
+        """Move to a device and/or convert floating-point parameters and buffers: to("cuda"), to("cuda", tl.half).
+
+        memory_format has no effect.
+        """
         for a in args:
             if isinstance(a, Tensor):
                 device, dtype = a.device, a.dtype

@@ -1,4 +1,4 @@
-"""Parameter and Buffer: tensors that a Module takes note of when they are assigned to it; and those of lazy layers."""
+"""Parameter and Buffer: tensors that a Module takes note of when they are assigned to it; those of lazy layers; a change of all."""
 
 from tensorlite import errors
 from tensorlite.creation import empty, tensor
@@ -123,3 +123,25 @@ def _uninitialized(cls, requires_grad, device, dtype, attributes):
     made = cls(requires_grad, device, dtype)
     made.__dict__.update(attributes)
     return made
+
+
+class Once:
+    """The function of one Module._apply, and what it was applied to already."""
+
+    def __init__(self, fn):
+        self.fn, self.done = fn, {}
+
+    def __call__(self, tensor):
+        return self.fn(tensor)
+
+    def first(self, parameter):
+        """Whether the parameter comes here for the first time."""
+        known = id(parameter) in self.done
+        self.done[id(parameter)] = parameter, None  # held: no other gets its id
+        return not known
+
+    def buffer(self, value):
+        """fn(value), the same each time."""
+        if id(value) not in self.done:
+            self.done[id(value)] = value, self.fn(value)
+        return self.done[id(value)][1]
