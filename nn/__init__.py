@@ -45,6 +45,7 @@ from tensorlite.nn.dropout import *
 from tensorlite.nn.flatten import *
 from tensorlite.nn.fold import *
 from tensorlite.nn.hooks import (
+    register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
     register_module_forward_pre_hook,

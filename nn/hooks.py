@@ -56,7 +56,21 @@ def register_module_full_backward_pre_hook(hook) -> Handle:
 
 def register_module_full_backward_hook(hook) -> Handle:
     """Call `hook(module, grad_input, grad_output)` after the backward pass of any module; a tuple replaces grad_input."""
+    _one_kind(everywhere.backward, "old", "all modules")
     return Handle.put(everywhere, "backward", (hook, False, False))
+
+
+def register_module_backward_hook(hook) -> Handle:
+    """The old kind, for all modules: see Module.register_backward_hook; use register_module_full_backward_hook."""
+    _one_kind(everywhere.backward, False, "all modules")
+    return Handle.put(everywhere, "backward", (hook, "old", False))
+
+
+def _one_kind(hooks, other, where):
+    if any(kind is other or kind == "old" == other for _, kind, _ in (hooks or {}).values()):
+        raise errors.ArgumentError(
+            f"backward hooks: {where} cannot have both the old and the full kind; use one of them"
+        )
 
 
 def register_module_parameter_registration_hook(hook) -> Handle:
@@ -90,6 +104,7 @@ class Hooked:
     def register_full_backward_hook(self, hook, prepend=False) -> Handle:
         """Call `hook(module, grad_input, grad_output)`, tuples, when the gradients of the arguments (by position) are there;
         a tuple that it returns replaces grad_input."""
+        _one_kind(self._backward_hooks, "old", type(self).__name__)
         return self._hook("_backward_hooks", hook, prepend, False)
 
     def register_full_backward_pre_hook(self, hook, prepend=False) -> Handle:
@@ -97,15 +112,28 @@ class Hooked:
         replaces grad_output."""
         return self._hook("_backward_hooks", hook, prepend, True)
 
+    def register_backward_hook(self, hook) -> Handle:
+        """The old kind, kept for old programs: `hook(module, grad_input, grad_output)` sees the gradients of the last
+        operation of forward alone, in the order of that operation's inputs here; where these are not the module's there is a
+        FutureWarning. Use register_full_backward_hook."""
+        _one_kind(self._backward_hooks, False, type(self).__name__)
+        return self._hook("_backward_hooks", hook, False, "old")
+
     def _call_watched(self, args, kwargs):
-        hooks = [*everywhere.backward.values(), *(self._backward_hooks or {}).values()]
-        watch = BackwardHooks(
-            self, [h for h, before, _ in hooks if before], [h for h, before, _ in hooks if not before]
+        hooks, kinds = (
+            [*everywhere.backward.values(), *(self._backward_hooks or {}).values()],
+            {True: [], False: [], "old": []},
         )
-        out = self.forward(*watch.inputs(args), **kwargs)
+        for hook, kind, _ in hooks:
+            kinds[kind].append(hook)
+        watch = BackwardHooks(self, kinds[True], kinds[False]) if kinds[True] or kinds[False] else None
+        out = self.forward(*(args if watch is None else watch.inputs(args)), **kwargs)
         if self._forward_hooks or everywhere.forward:
             out = self._run_hooks(args, kwargs, out)
-        return watch.outputs(out)
+        out = out if watch is None else watch.outputs(out)
+        if kinds["old"]:
+            _watch_last(self, kinds["old"], args, out)
+        return out
 
     def _hook(self, store, hook, prepend, *how):
         object.__setattr__(self, store, self.__dict__.get(store) or {})
@@ -141,6 +169,40 @@ class Hooked:
                     hook(self, args, kwargs, None) if with_kwargs else hook(self, args, None)
                 except Exception as e:
                     warnings.warn(f"{type(self).__name__}: a hook after a failed call failed too: {e}", stacklevel=3)
+
+
+def _watch_last(module, hooks, args, out):
+    """The old hooks, put on the operation that the (first) result comes from."""
+    last = out
+    while not isinstance(last, Tensor):
+        last = next(v for v in last.values() if isinstance(v, Tensor)) if isinstance(last, dict) else last[0]
+    node = last.grad_fn
+    if node is None:
+        return
+    for hook in hooks:
+        node.register_hook(lambda grads, outs, hook=hook: hook(module, grads, outs))
+    missing = _missing(node, args, out)
+    if missing:
+        warnings.warn(
+            f"{type(module).__name__}: an old backward hook on a module {missing[0]} will be missing some of the"
+            f" {missing[1]}; use register_full_backward_hook",
+            FutureWarning,
+            stacklevel=4,
+        )
+
+
+def _missing(node, args, out):
+    """What an old hook does not see, where PyTorch warns too: (why, what), or None."""
+    outs, tensors = (out,) if isinstance(out, Tensor) else out, lambda v: all(isinstance(x, Tensor) for x in v)
+    if not isinstance(outs, tuple) or not tensors(outs):
+        return "that does not return a Tensor or a tuple of Tensors", "grad_output"
+    if not tensors(args):
+        return "that does not take Tensors alone", "grad_input"
+    if {x.grad_fn for x in outs if x.grad_fn is not None} != {node}:
+        return "whose results come from different operations", "grad_output"
+    if {x.grad_fn for x in args if x.grad_fn is not None} != {n for n, _ in node.next_functions}:
+        return "whose forward has several operations", "grad_input"
+    return None
 
 
 class _Seen(Function):

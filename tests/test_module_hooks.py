@@ -1,5 +1,7 @@
 """Hooks of a module's backward pass and of its failed calls, beside PyTorch's: order, values, replaced gradients."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,47 @@ def test_hooks_that_are_called_always():
     assert log == [None]
     out = linear(tl.ones(1, 3))
     assert log[1] == "usual" and log[2] is out
+
+
+def old_hooks(t, kind):
+    """What old hooks see in library t: their log, the categories of the warnings, the gradient."""
+    linear, tanh, log = t.nn.Linear(2, 2, bias=False).double(), t.nn.Tanh(), []
+    with t.no_grad():
+        linear.weight.copy_(t.tensor([[1.0, 2.0], [3.0, 4.0]]))
+
+    def hook(m, grad_in, grad_out):
+        if m is tanh:
+            log.extend(g.detach().numpy().copy() for g in (*grad_in, *grad_out))
+            if kind == "replaced":
+                return (grad_in[0] * 2,)
+
+    every = t.nn.modules.module.register_module_backward_hook
+    handle = every(hook) if kind == "everywhere" else tanh.register_backward_hook(hook)
+    x = t.tensor([[0.5, -1.0]], dtype=t.float64, requires_grad=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        tanh(x if kind == "leaf" else linear(x)).sum().backward()
+    handle.remove()
+    return [*log, x.grad.numpy()], [w.category.__name__ for w in said]
+
+
+@pytest.mark.parametrize("kind", ["plain", "replaced", "leaf", "everywhere"])
+def test_old_backward_hooks_as_pytorchs(kind):
+    torch = pytest.importorskip("torch")
+    theirs = old_hooks(torch, kind)
+    torch.nn.modules.module._global_is_full_backward_hook = None  # it remembers the kind of a hook that is gone
+    ours = old_hooks(tl, kind)
+    assert ours[1] == theirs[1] and len(ours[0]) == len(theirs[0]) == 3
+    for a, b in zip(ours[0], theirs[0], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_old_and_full_backward_hooks_do_not_mix():
+    tanh = nn.Tanh()
+    tanh.register_full_backward_hook(lambda *a: None)
+    with pytest.raises(RuntimeError, match="Tanh cannot have both the old and the full kind"):
+        tanh.register_backward_hook(lambda *a: None)
+    tanh = nn.Tanh()
+    tanh.register_backward_hook(lambda *a: None)
+    with pytest.raises(RuntimeError, match="Tanh cannot have both the old and the full kind"):
+        tanh.register_full_backward_hook(lambda *a: None)
