@@ -72,6 +72,16 @@ def test_point(name, device):
     np.testing.assert_array_equal(np.signbit(value[zero]), np.signbit(want[zero]), err_msg="the sign of zero")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_lgamma_of_negative_numbers_near_a_pole_and_far_away(dtype, device):
+    points = [-1e-45, -1e-40, -1e-30, -1e-10, -1e-6, -0.0, -2.5, -170.5, -1.0, -1e7, -1e20, -1e38, -3.4e38, -inf]
+    with np.errstate(over="ignore"):
+        points = np.array(points, dtype=dtype)
+    want = scipy.special.gammaln(points.astype(np.float64))
+    want[np.isinf(want)] = inf  # SciPy has -inf at -inf
+    np.testing.assert_allclose(host(tl.lgamma(tl.tensor(points))), want, rtol=1e-3 if dtype == "float16" else 4e-6)
+
+
 PAIRS = {
     "atan2": (lambda t, x, y: t.atan2(x, y), [0.0, -0.0, 0.0, 1.0, -0.0, 0.0], [0.0, 0.0, 1.0, 0.0, -1.0, -1.0]),
     "hypot": (lambda t, x, y: t.hypot(x, y), [3.0, 0.0, HUGE, 1e-200], [4.0, 2.0, HUGE, 1e-200]),

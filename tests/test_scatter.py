@@ -79,6 +79,16 @@ KERNELS = {"cpu": CpuBackend, "plain": StandinBackend}
 
 
 @pytest.mark.parametrize("backend", KERNELS)
+def test_a_value_of_fewer_dimensions_than_the_index(backend):
+    b = KERNELS[backend]()
+    for rows in (2, 200):  # NumPy's quick loop for a vector reads as many values as there are places
+        i = np.arange(rows * 3).reshape(rows, 3)
+        out = b.from_host(np.zeros(rows * 3, dtype="f4"))
+        b.add_at(out, (b.from_host(i),), b.from_host(np.array([1, 2, 3], dtype="f4")))
+        assert b.to_host(out).tolist() == [1, 2, 3] * rows
+
+
+@pytest.mark.parametrize("backend", KERNELS)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "int8", "uint8", "bool"])
 def test_kernels_with_repeated_places(dtype, backend):
     b = KERNELS[backend]()

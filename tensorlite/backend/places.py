@@ -102,6 +102,9 @@ class HostPlaceKernels:
 
     def _at(self, ufunc, out, key, g):
         """ufunc.at in the form that NumPy does quickest: whole rows, a flat index, or as it is."""
+        index = key[0] if isinstance(key, tuple) and key else key
+        if out.ndim == 1 and 0 < getattr(g, "ndim", 0) < getattr(index, "ndim", 0):
+            g = np.broadcast_to(g, index.shape).copy()  # NumPy's own loop reads beyond the end of g
         try:
             if getattr(g, "size", 0) < _FEW or g.dtype != out.dtype or not out.flags.c_contiguous:
                 ufunc.at(out, key, g)

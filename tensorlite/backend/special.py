@@ -178,11 +178,13 @@ class SpecialFunctions:
         near = d * _polynomial(_LGAMMA, d) + xp.log(product)
         near = near - xp.where(middle, xp.log1p(d), 0.0) - xp.where(low, xp.log(e), 0.0)
         out = xp.where(z < 10, near, far)
-        sine = xp.abs(xp.sin(math.pi * (x - xp.rint(x))))
-        out = xp.where(
-            x < 0, math.log(math.pi) - xp.log(z * sine) - out, out
-        )  # Gamma(x) Gamma(-x) = -pi / (x sin pi x)
-        return xp.where(xp.isinf(x), math.inf, out)
+        part = xp.abs(
+            x - xp.rint(x)
+        )  # Gamma(x) Gamma(-x) = -pi / (x sin pi x), where sin pi x is pi part for tiny ones
+        wide = xp.maximum(part, 1e-8)
+        mirrored = -xp.log(z) - xp.log(part) - xp.log(xp.sin(math.pi * wide) / (math.pi * wide)) - out
+        out = xp.where(x < 0, mirrored, out)
+        return xp.where(xp.isinf(x) | ((x < 0) & (part == 0)), math.inf, out)
 
     @_wide
     def digamma(self, x):
