@@ -11,8 +11,7 @@ from tensorlite.backend.cpu_rows import SAFE, row_dot, row_sum
 from tensorlite.backend.scratch import covered, scratch
 from tensorlite.backend.threads import each
 
-BLOCK = 64  # queries in a block, at most
-SCORES = 1 << 17  # scores in a block, at most (while it has 16 queries or more): they are to stay in the cache
+SCORES = 1 << 18  # scores of the heads taken together, at most: they are to stay in the cache
 
 
 class AttentionKernels(Backend):
@@ -90,9 +89,7 @@ class AttentionKernels(Backend):
             for one in blocks:
                 part(*one)
 
-        each(
-            heads, (list(group) for _, group in itertools.groupby(_blocks(q, k, causal), key=lambda one: one[0].start))
-        )
+        each(heads, (list(group) for _, group in itertools.groupby(_blocks(q, k, causal), key=lambda one: one[0])))
         return *[a if need else None for a, need in zip((gq, gk, gv), needs)], None
 
 
@@ -116,15 +113,22 @@ def _spread(x, q, k):
 
 
 def _blocks(q, k, causal):
-    """(slice of the first dimension, slice of the queries, number of keys they see); for each slice the last queries first."""
+    """(place in the leading dimensions, slice of the queries, number of keys they see); of each place the last queries first.
+
+    A place is a slice of the first dimension; where even one of it has too many scores, one of each and a slice of the last.
+    """
     length, keys, inner = q.shape[-2], k.shape[-2], math.prod(q.shape[1:-2])
-    most = max(BLOCK // 2, min(BLOCK, length // 2)) if causal else BLOCK  # two blocks at least have keys to skip
-    step = max(1, min(length, most, max(16, SCORES // (inner * keys))))
+    # large products are quicker, but of small blocks a causal one skips more keys: from 32 queries, half a short sequence, to 128
+    step = max(1, min(length, max(32, min(64, length // 2), min(128, length // 8))))
+    if q.ndim > 3 and inner * keys * step > SCORES:
+        outer, inner, count = list(np.ndindex(q.shape[:-3])), 1, q.shape[-3]
+    else:
+        outer, count = [()], len(q)
     group = max(1, SCORES // (inner * keys * step))
-    for i in range(0, len(q), group):
+    for index, i in itertools.product(outer, range(0, count, group)):
         for start in range((length - 1) // step * step, -1, -step):
             stop = min(start + step, length)
-            yield slice(i, i + group), slice(start, stop), min(stop, keys) if causal else keys
+            yield (*index, slice(i, i + group)), slice(start, stop), min(stop, keys) if causal else keys
 
 
 def _scores(out, qs, k, mask, at, rows):
