@@ -9,6 +9,7 @@ __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d",
     "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "FractionalMaxPool2d", "FractionalMaxPool3d",
     "LPPool1d", "LPPool2d", "LPPool3d",
     "MaxPool1d", "MaxPool2d", "MaxPool3d",
     "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
@@ -124,6 +125,50 @@ class MaxUnpool2d(_MaxUnpool):
 
 class MaxUnpool3d(_MaxUnpool):
     """The inverse of MaxPool3d as far as there is one. See MaxUnpool2d."""
+
+    rank = 3
+
+
+class _FractionalMaxPool(_Pool):
+    def __init__(self, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None):
+        super().__init__()
+        name, rank = type(self).__name__, self.rank
+        self.kernel_size = per_axis(name, "kernel_size", kernel_size, rank, 1)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        if (output_size is None) == (output_ratio is None):
+            which = "none" if output_size is None else "both"
+            raise errors.ArgumentError(f"{name}: give output_size or output_ratio, {which} was given")
+        self.output_size = None if output_size is None else per_axis(name, "output_size", output_size, rank, 1)
+        ratio = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * rank
+        self.output_ratio = None if output_ratio is None else tuple(ratio)
+        if output_ratio is not None and (len(ratio) != rank or not all(0 < r < 1 for r in ratio)):
+            raise errors.ArgumentError(f"{name}: output_ratio must be between 0 and 1, got {output_ratio!r}")
+
+    def forward(self, input):
+        call = self._function("fractional_max_pool")
+        return call(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """The maxima of windows at random distances, for an output of any size: see F.fractional_max_pool2d (Graham 2014).
+
+    Raises:
+        ArgumentError: output_size and output_ratio both or neither, a ratio outside of 0..1.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.nn.FractionalMaxPool2d(2, output_size=3)(tl.ones(1, 1, 5, 5)).shape
+        (1, 1, 3, 3)
+    """
+
+    rank = 2
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """The maxima of windows of volumes at random distances. See FractionalMaxPool2d."""
 
     rank = 3
 

@@ -159,6 +159,7 @@ from tensorlite.nn.functional import (  # isort: skip  (PyTorch has these here t
     threshold,
     threshold_,
 )
+from tensorlite.nn.functional.toplevel import *  # isort: skip
 
 globals().update(_methods.in_place_functions())
 _methods.speak(globals())  # a list in the place of a tensor is refused in words

@@ -10,6 +10,8 @@ from tensorlite.nn.functional.ctc import *
 from tensorlite.nn.functional.distance import *
 from tensorlite.nn.functional.dropout import *
 from tensorlite.nn.functional.embedding import *
+from tensorlite.nn.functional.fractional import *
+from tensorlite.nn.functional.grid import *
 from tensorlite.nn.functional.loss import *
 from tensorlite.nn.functional.loss_class import *
 from tensorlite.nn.functional.normalization import *

@@ -125,3 +125,11 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False) -> Tensor
         )
     return _apply("feature_alpha_dropout", input, p, training, inplace,
                   lambda x, **draw: _keeping_moments(x, _channels(x, **draw), draw["p"]))  # fmt: skip
+
+
+def feature_dropout(input, p=0.5, training=True, inplace=False) -> Tensor:
+    """Dropout of whole channels of input (N, C, ...), of any number of dimensions from 2: tl.feature_dropout."""
+    if not isinstance(input, Tensor) or input.ndim < 2:
+        got = errors.describe(input)
+        raise errors.ShapeError(errors.compose("feature_dropout", f"input must be (N, C, ...), got {got}", "", path()))
+    return _apply("feature_dropout", input, p, training, inplace, lambda x, **draw: x * _channels(x, **draw))

@@ -2,7 +2,13 @@
 others (`parametrize`, `parametrizations`, `prune`), batch norm folded in (`fusion`), sequences of different lengths (`rnn`)."""
 
 from tensorlite.nn.utils import fusion, parametrizations, parametrize, prune, rnn, stateless
-from tensorlite.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from tensorlite.nn.utils.clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
 from tensorlite.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from tensorlite.nn.utils.fusion import (
     fuse_conv_bn_eval,
@@ -14,6 +20,7 @@ from tensorlite.nn.utils.init import skip_init
 from tensorlite.nn.utils.weight_norm import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",

@@ -1,6 +1,7 @@
 """Gradient clipping."""
 
 import math
+import warnings
 
 from tensorlite import errors
 from tensorlite.modes import no_grad
@@ -45,6 +46,12 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     for g in grads:
         g.mul_(factor)
     return grads[0].new_tensor(total)
+
+
+def clip_grad_norm(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None) -> Tensor:
+    """clip_grad_norm_ under its old name, with PyTorch's FutureWarning."""
+    warnings.warn("clip_grad_norm is deprecated: use clip_grad_norm_", FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
 
 @no_grad
