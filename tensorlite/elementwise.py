@@ -21,6 +21,8 @@ class Elementwise(Op):
     """
 
     floats = False  # integers become the default floating-point dtype first
+    wraps = True  # a number beyond the range of an integer dtype is taken modulo its size, as in PyTorch; comparisons do not
+    wide = None  # wide(x, y): the result computed in another dtype where that of the two is too narrow, else None
 
     @classmethod
     def read(op):
@@ -50,7 +52,7 @@ class Elementwise(Op):
         if isinstance(x, Tensor) and isinstance(y, Tensor) and x.device is not y.device:
             x, y = together(op, (x, y))
         device = (x if isinstance(x, Tensor) else y).device
-        (x, a, xn), (y, b, yn) = (_operand(v, dtype, device) for v in (x, y))
+        (x, a, xn), (y, b, yn) = (_operand(v, dtype, device, op.wraps) for v in (x, y))
         return x, y, a, b, device, xn, yn
 
 
@@ -59,7 +61,7 @@ _blank = object.__new__
 
 def _binary(op):
     """The function that computes and records a binary elementwise op: same dtype and device first, all else in `unify`."""
-    forward, floats, saves, differentiable = op.forward, op.floats, op.saves, op.rules is not None
+    forward, floats, saves, differentiable, wide = op.forward, op.floats, op.saves, op.rules is not None, op.wide
     kept = [op.kept((m & 1, m & 2)) for m in range(4)] if differentiable else ()
     owned = [
         tuple([OWNED if k else None for k in ks]) for ks in kept
@@ -71,14 +73,16 @@ def _binary(op):
             alike = a.dtype is b.dtype and y.device is device and not floats
         except AttributeError:
             alike = False
-            if type(y) is float and type(x) is Tensor and (a := x.array).dtype.kind == "f":  # the commonest number
+            if type(y) is float and type(x) is Tensor and (a := x.array).dtype.char in "fd":  # the commonest number
                 alike, device, xn, yn = True, x.device, x.node, None
                 b = device.backend.number(y, a.dtype)
-            elif type(x) is float and type(y) is Tensor and (b := y.array).dtype.kind == "f":
+            elif type(x) is float and type(y) is Tensor and (b := y.array).dtype.char in "fd":
                 alike, device, xn, yn = True, y.device, None, y.node
                 a = device.backend.number(x, b.dtype)
         if not alike:
             if mode.vmap is not None and (result := mode.vmap.meet(op, (x, y), NO_ARGS)) is not None:
+                return result
+            if wide is not None and (result := wide(x, y)) is not None:
                 return result
             try:
                 x, y, a, b, device, xn, yn = op.unify(x, y)
@@ -193,8 +197,12 @@ def as_operand(op, v):
     raise NotAnOperand(errors.compose(op.name, f"a tensor or a number is needed, not {type(v).__name__}"))
 
 
-def _operand(v, dtype, device):
+def _operand(v, dtype, device, wraps):
     if not isinstance(v, Tensor):
+        if wraps and dtype.category == 1 and -(2**63) <= v < 2**64:
+            bits = 8 * dtype.itemsize
+            v &= (1 << bits) - 1
+            v -= (v >> bits - 1 << bits) if dtype.is_signed else 0
         return v, device.backend.number(v, dtype.dtype), None
     if v.array.dtype != dtype.dtype:
         v = registry["cast"].apply(v, dtype=dtype)

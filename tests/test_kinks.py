@@ -312,8 +312,12 @@ def test_negative_powers_of_integers_are_an_error(device):
 
 
 def test_numbers_that_do_not_fit_an_integer_dtype(device):
-    with pytest.raises(errors.ArgumentError, match="add: Python integer 300 out of bounds for uint8"):
-        tl.ones(2, dtype=tl.uint8) + 300
+    with pytest.raises(errors.ArgumentError, match="pow: Python integer 300 out of bounds for uint8"):
+        tl.ones(2, dtype=tl.uint8) ** 300
+    with pytest.raises(errors.ArgumentError, match="add: 300 cannot be stored in a tensor of uint8"):
+        tl.add(tl.ones(2, dtype=tl.uint8), tl.ones(2, dtype=tl.uint8), alpha=300)
+    assert tl.add(tl.ones(2, dtype=tl.int32), tl.ones(2, dtype=tl.uint8), alpha=300).tolist() == [301, 301]
+    assert (tl.ones(2, dtype=tl.uint8) < 300).all()  # compared as it is, where PyTorch wraps the 300
 
 
 @pytest.mark.parametrize("f", ["var", "std"])

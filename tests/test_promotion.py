@@ -117,3 +117,46 @@ NUMPY_NUMBERS = {  # NumPy's numbers are taken as Python's: they raise the categ
 def test_numbers_of_numpy(name, device):
     for d, kind in itertools.product(DTYPES[1:], ("float64", "float32", "float16", "int64", "int32")):
         _same(lambda t, x, kind=kind: NUMPY_NUMBERS[name](t, x, getattr(np, kind)(3)), (d, (2,)))
+
+
+WRAPPED = {  # arithmetic with a number that the integer dtype does not hold takes it modulo the size of the dtype
+    "add": lambda x, v: x + v, "radd": lambda x, v: v + x, "sub": lambda x, v: x - v, "rsub": lambda x, v: v - x,
+    "mul": lambda x, v: x * v, "floor_divide": lambda x, v: x // (v | 2), "remainder": lambda x, v: x % (v | 2),
+    "and": lambda x, v: x & v, "or": lambda x, v: x | v, "xor": lambda x, v: v ^ x, "and not": lambda x, v: x & ~v,
+    "add_": lambda x, v: x.clone().add_(v), "bitwise_and_": lambda x, v: x.clone().bitwise_and_(v),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("dtype, numbers", [("uint8", (-1, 1, 300, -301, 2**40 + 3)), ("int8", (130, -131, 300)),
+                                            ("int32", (2**40 + 5, -(2**35) - 7))])  # fmt: skip
+def test_numbers_beyond_an_integer_dtype_wrap(name, dtype, numbers, device):
+    torch = pytest.importorskip("torch")
+    for v in numbers:
+        mine, theirs = (WRAPPED[name](t.tensor([0, 1, 100], dtype=getattr(t, dtype)), v) for t in (tl, torch))
+        assert (mine.tolist(), mine.dtype.name) == (theirs.tolist(), dtype), v
+
+
+BEYOND_HALF = {
+    "mul": lambda t, x: x * 65536.0, "rmul": lambda t, x: 1e5 * x, "mul by an int": lambda t, x: x * 70000,
+    "tiny": lambda t, x: x * 1e-7, "div": lambda t, x: x / 1e5, "rdiv": lambda t, x: 1e5 / x, "inf": lambda t, x: x * 1e39,
+    "0-d tensor": lambda t, x: x * t.tensor(65536.0), "mul_": lambda t, x: x.clone().mul_(65536.0),
+    "div_": lambda t, x: x.clone().div_(1e5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEYOND_HALF)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_with_a_number_beyond_their_range(name, dtype, device):
+    """The number counts in float32; only the result is rounded, and so it is in the gradient."""
+    torch = pytest.importorskip("torch")
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    found = []
+    for t in (tl, torch):
+        x = t.tensor([1e-3, -6e4, 1.0, 0.25], dtype=getattr(t, dtype), requires_grad=True)
+        y = BEYOND_HALF[name](t, x)
+        (g,) = t.autograd.grad(y, x, t.full((4,), 1e-3, dtype=x.dtype))
+        assert y.dtype is x.dtype and g.dtype is x.dtype
+        found.append([v.detach().float().tolist() for v in (y, g)])
+    np.testing.assert_allclose(*found, rtol=2e-3)  # PyTorch rounds the 1 / x of a quotient 1e5 / x too

@@ -19,6 +19,7 @@ __all__ = [
 
 class Eq(Elementwise):
     name, formula = "eq", "x == y"
+    wraps = False
 
     def forward(b, x, y):
         return x == y
@@ -26,6 +27,7 @@ class Eq(Elementwise):
 
 class Ne(Elementwise):
     name, formula = "ne", "x != y"
+    wraps = False
 
     def forward(b, x, y):
         return x != y
@@ -33,6 +35,7 @@ class Ne(Elementwise):
 
 class Lt(Elementwise):
     name, formula = "lt", "x < y"
+    wraps = False
 
     def forward(b, x, y):
         return x < y
@@ -40,6 +43,7 @@ class Lt(Elementwise):
 
 class Le(Elementwise):
     name, formula = "le", "x <= y"
+    wraps = False
 
     def forward(b, x, y):
         return x <= y
@@ -47,6 +51,7 @@ class Le(Elementwise):
 
 class Gt(Elementwise):
     name, formula = "gt", "x > y"
+    wraps = False
 
     def forward(b, x, y):
         return x > y
@@ -54,6 +59,7 @@ class Gt(Elementwise):
 
 class Ge(Elementwise):
     name, formula = "ge", "x >= y"
+    wraps = False
 
     def forward(b, x, y):
         return x >= y
@@ -110,6 +116,7 @@ def _shifted(b, x, y, shift):
 
 class BitwiseLeftShift(Elementwise):
     name, formula = "bitwise_left_shift", "x << y"
+    wraps = False
 
     def forward(b, x, y):
         fits, out, _, dtype = _shifted(b, x, y, lambda x, y: x << y)
@@ -120,6 +127,7 @@ class BitwiseRightShift(Elementwise):
     """The sign is kept."""
 
     name, formula = "bitwise_right_shift", "x >> y"
+    wraps = False
 
     def forward(b, x, y):
         fits, out, bits, dtype = _shifted(b, x, y, lambda x, y: x >> y)

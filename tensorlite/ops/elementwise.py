@@ -11,7 +11,7 @@ from tensorlite import errors
 from tensorlite.backend import dtypes
 from tensorlite.elementwise import Elementwise, as_operand
 from tensorlite.op import Op
-from tensorlite.ops.convert import cast
+from tensorlite.ops.convert import cast, number
 from tensorlite.tensor import Tensor, wrap
 
 __all__ = [
@@ -24,6 +24,21 @@ __all__ = [
 def flat(m, g):
     """The gradient of a step: 0, also where g is infinite or nan; and 0 whichever g is, so its own derivative is 0 (tl.func.jvp)."""
     return m.where(g < g, g, 0.0)
+
+
+def _in_float32(op, x, y):
+    """x op y computed in float32 and rounded once, where one is of float16 and the other a number that float16 does not hold
+    (or a 0-d tensor of a wider dtype, which counts as a number); else None."""
+    for half, v in ((x, y), (y, x)):
+        if not isinstance(half, Tensor) or half.dtype is not dtypes.float16:
+            continue
+        if isinstance(v, Tensor):
+            beyond = half.ndim and not v.ndim and v.dtype in (dtypes.float32, dtypes.float64)
+        else:
+            beyond = type(v) in (int, float) and not (2**-14 <= (v if v > 0 else -v) <= 65504 or v == 0)
+        if beyond:
+            return cast(op.apply(*[cast(t, dtypes.float32) if t is half else t for t in (x, y)]), dtypes.float16)
+    return None
 
 
 # ---------------------------------------------------------------- sums, products, powers
@@ -53,6 +68,9 @@ class Sub(Elementwise):
 class Mul(Elementwise):
     name, formula, local = "mul", "x * y", ("y", "x")
 
+    def wide(x, y):
+        return _in_float32(Mul, x, y)
+
     def forward(b, x, y):
         return x * y
 
@@ -62,6 +80,9 @@ class Mul(Elementwise):
 class Div(Elementwise):
     name, formula, local = "div", "x / y", ("1 / y", "-x / y^2")
     floats = True
+
+    def wide(x, y):
+        return _in_float32(Div, x, y)
 
     def forward(b, x, y):
         return x / y
@@ -101,6 +122,7 @@ def _pow_exponent(m, g, x, y, out):
 
 class Pow(Elementwise):
     name, formula, local = "pow", "x ** y", ("y x^(y-1)", "x^y log x")
+    wraps = False
 
     def forward(b, x, y):
         try:
@@ -318,6 +340,9 @@ def _scaled(name, input, other, factor):
             f"{errors.describe(other)}"
         )
     if isinstance(other, Tensor):
+        if other.dtype.category == 1 and isinstance(factor, int):
+            other = cast(other, dtypes.result_type(input.array if isinstance(input, Tensor) else input, other.array))
+            factor = number(name, factor, other.dtype)
         return Mul.apply(other, factor if other.dtype.category else bool(factor))  # bools with bools stay bools
     return as_operand(Mul, other) * factor
 
