@@ -16,7 +16,8 @@ GOALS = {  # ratio to PyTorch eager that is aimed at: (as it is, with the extra 
     "kernel:gelu": (2.3, 0.7), "kernel:softmax": (2.5, 1.0), "kernel:layer_norm": (5, 1.8), "kernel:embedding": (4, 2.0),
 }  # fmt: skip
 LABELS = {"tensorlite": "tensorlite", "tensorlite+fast": "with `fast`", "by_hand": "by hand",
-          "torch.compile": "PyTorch compiled", "jax": "JAX (jit)", "autograd": "autograd", "mygrad": "MyGrad", "tinygrad": "tinygrad", "micrograd": "micrograd"}  # fmt: skip
+          "torch.compile": "PyTorch compiled", "jax": "JAX (jit)", "autograd": "autograd",
+          "mygrad": "MyGrad", "tinygrad": "tinygrad", "micrograd": "micrograd"}  # fmt: skip
 
 
 def newest() -> dict:
