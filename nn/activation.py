@@ -326,7 +326,7 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, input):
-        return F.softmax(input, self.dim)
+        return F.softmax(input, self.dim, 5)
 
     def extra_repr(self):
         return f"dim={self.dim}"
@@ -336,14 +336,14 @@ class LogSoftmax(Softmax):
     """x - ln sum(exp(x)) along dim."""
 
     def forward(self, input):
-        return F.log_softmax(input, self.dim)
+        return F.log_softmax(input, self.dim, 5)
 
 
 class Softmin(Softmax):
     """softmax(-x) along dim."""
 
     def forward(self, input):
-        return F.softmin(input, self.dim)
+        return F.softmin(input, self.dim, 5)
 
 
 class Softmax2d(Module):

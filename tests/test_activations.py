@@ -201,3 +201,18 @@ def test_refused(call, kind, text):
     with pytest.raises(kind) as caught:
         call()
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4), (2, 3, 2, 2)])
+def test_softmax_without_dim_as_pytorchs(name, shape):
+    torch = pytest.importorskip("torch")
+    x, layer = np.random.default_rng(0).standard_normal(shape), {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
+    results = []
+    for t in (tl, torch):
+        for call in (getattr(t.nn.functional, name), getattr(t.nn, layer.get(name, "Softmin"))()):
+            with pytest.warns(UserWarning, match=f"{name}") as said:
+                results.append(call(t.tensor(x)).numpy())
+            assert len(said) == 1
+    for other in results[1:]:
+        np.testing.assert_allclose(results[0], other, rtol=1e-12)

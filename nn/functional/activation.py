@@ -3,13 +3,14 @@ is an operation of the engine; the others are put together from those, in a form
 so that they are right at every order. Slopes at kinks are PyTorch's."""
 
 import inspect
+import warnings
 
 from tensorlite import errors
 from tensorlite.creation import full
 from tensorlite.inplace import update
 from tensorlite.ops.convert import cast
 from tensorlite.ops.functions import logaddexp, relu, sigmoid, tanh
-from tensorlite.ops.fused import gelu, log_softmax, softmax
+from tensorlite.ops.fused import gelu, log_softmax as _log_softmax, softmax as _softmax
 from tensorlite.ops.select import where
 from tensorlite.random import rand
 from tensorlite.tensor import Tensor, here, mode
@@ -253,8 +254,36 @@ def glu(input, dim=-1) -> Tensor:
     return _apply("glu", input, False, function)
 
 
+def _implicit(name, input, level):
+    """The dim that PyTorch takes where none is given, with its warning."""
+    warnings.warn(
+        f"{name}: dim is not given, which is deprecated; write dim=0 or dim=1 (of images), or mostly dim=-1",
+        stacklevel=level + 1 if isinstance(level, int) else 4,
+    )
+    return 0 if getattr(input, "ndim", 0) in (0, 1, 3) else 1
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
+    """exp(x) / sum(exp(x)) along dim, without overflow.
+
+    Without dim, which is deprecated, along dimension 0 of tensors of 0, 1 and 3 dimensions, else along 1, as in PyTorch.
+    """
+    if dim is None and axis is None:
+        dim = _implicit("softmax", input, _stacklevel)
+    return _softmax(input, dim, _stacklevel, dtype, axis=axis)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
+    """x - ln sum exp(x) along dim, without overflow. Without dim: see softmax."""
+    if dim is None and axis is None:
+        dim = _implicit("log_softmax", input, _stacklevel)
+    return _log_softmax(input, dim, _stacklevel, dtype, axis=axis)
+
+
 def softmin(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
-    """softmax(-x) along dim."""
+    """softmax(-x) along dim. Without dim: see softmax."""
+    if dim is None:
+        dim = _implicit("softmin", input, _stacklevel)
     return softmax(-input, dim, dtype=dtype)
 
 
