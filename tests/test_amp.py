@@ -123,7 +123,7 @@ def test_in_place_and_vmap_inside(device):
     (lambda: tl.autocast("cpu", dtype=tl.float64), "dtype must be bfloat16 or float16, not float64"),
     (lambda: tl.amp.GradScaler(growth_factor=1.0), "growth_factor must be above 1, not 1.0"),
     (lambda: tl.amp.GradScaler(backoff_factor=1.0), "backoff_factor must be below 1, not 1.0"),
-    (lambda: tl.amp.GradScaler().update(), "no step or unscale_ since the last update"),
+    (lambda: tl.amp.GradScaler().update(), "no loss was scaled yet"),
     (lambda: tl.amp.GradScaler().load_state_dict({}), "the state is empty"),
 ])  # fmt: skip
 def test_refused(make, text):
@@ -245,3 +245,20 @@ def test_older_names():
         assert tl.is_autocast_enabled() and tl.get_autocast_dtype("cuda") == tl.float16
     with tl.cuda.amp.autocast(enabled=False):
         assert not tl.is_autocast_enabled()
+
+
+def test_scaler_before_any_scale():
+    """As in PyTorch, where the scale is made by the first scale()."""
+    p = tl.nn.Parameter(tl.ones(2))
+    opt, scaler = tl.optim.SGD([p], lr=0.5), tl.amp.GradScaler("cpu")
+    p.grad = tl.ones(2)
+    for call in (lambda: scaler.step(opt), lambda: scaler.unscale_(opt), lambda: scaler.update(4.0)):
+        with pytest.raises(errors.ArgumentError, match="no loss was scaled yet"):
+            call()
+    assert (p == 1).all() and (p.grad == 1).all()
+    scaler.scale(p.sum())
+    p.grad = None
+    with pytest.raises(errors.ArgumentError, match="no step or unscale_ since the last update"):
+        scaler.update()
+    with pytest.raises(errors.ArgumentError, match="no parameter of the optimizer has a gradient"):
+        scaler.step(opt)

@@ -34,12 +34,14 @@ class GradScaler:
             backoff_factor,
             growth_interval,
         )
-        self._optimizers = {}  # id -> {"stage": "unscaled" or "stepped", "found_inf": bool}
+        self._scaled = False  # whether scale() was called ever; PyTorch makes the scale then
+        self._optimizers = {}  # id -> {"stage": "unscaled" or "stepped", "found_inf": bool, "seen": any gradient}
 
     def scale(self, outputs):
         """outputs times the scale: a tensor, or lists of tensors."""
         if not self._enabled:
             return outputs
+        self._scaled = True
         if isinstance(outputs, Tensor):
             return outputs.float() * self._scale if outputs.dtype.itemsize == 2 else outputs * self._scale
         if isinstance(outputs, (list, tuple)):
@@ -50,11 +52,12 @@ class GradScaler:
         """Divide the gradients of the optimizer's parameters by the scale; before clipping them, for example."""
         if not self._enabled:
             return
+        self._check_scaled("unscale_")
         if (record := self._optimizers.get(id(optimizer))) is not None:
             raise ArgumentError(
                 f"GradScaler.unscale_: the gradients are {record['stage']} already; call update() first"
             )
-        found = False
+        found, seen = False, False
         with no_grad():
             for p in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
                 if p.grad.dtype.name == "float16":
@@ -62,9 +65,14 @@ class GradScaler:
                         f"GradScaler.unscale_: the gradient {describe(p.grad)} cannot be unscaled in float16; "
                         "keep the parameters in float32 and use autocast"
                     )
+                seen = True
                 p.grad.mul_(1.0 / self._scale)
                 found = found or not bool(p.grad.isfinite().all())
-        self._optimizers[id(optimizer)] = {"stage": "unscaled", "found_inf": found}
+        self._optimizers[id(optimizer)] = {"stage": "unscaled", "found_inf": found, "seen": seen}
+
+    def _check_scaled(self, name):
+        if not self._scaled:
+            raise ArgumentError(f"GradScaler.{name}: no loss was scaled yet; call scaler.scale(loss).backward() before")
 
     def step(self, optimizer, *args, **kwargs):
         """Unscale, unless that is done, and optimizer.step(*args, **kwargs) if all gradients are finite."""
@@ -78,6 +86,10 @@ class GradScaler:
         if record is None:
             self.unscale_(optimizer)
             record = self._optimizers[id(optimizer)]
+        if not record["seen"]:
+            raise ArgumentError(
+                "GradScaler.step: no parameter of the optimizer has a gradient; call scaler.scale(loss).backward() before"
+            )
         record["stage"] = "stepped"
         return None if record["found_inf"] else optimizer.step(*args, **kwargs)
 
@@ -85,9 +97,10 @@ class GradScaler:
         """Adapt the scale to what was found since the last update, or set it."""
         if not self._enabled:
             return
+        self._check_scaled("update")
         if new_scale is not None:
             self._scale = float(new_scale)
-        elif not self._optimizers:
+        elif not any(r["seen"] for r in self._optimizers.values()):
             raise ArgumentError("GradScaler.update: no step or unscale_ since the last update()")
         elif any(r["found_inf"] for r in self._optimizers.values()):
             self._scale, self._growth_tracker = self._scale * self._backoff_factor, 0
