@@ -416,10 +416,11 @@ class Module(Stateful, Hooked):
 
     def __repr__(self):
         lines = [f"({name}): {module!r}".replace("\n", "\n  ") for name, module in self._modules.items()]
-        extra = self.extra_repr()
-        if not lines:
-            return f"{type(self).__name__}({extra})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join([extra] * bool(extra) + lines) + "\n)"
+        text = self.extra_repr()
+        extra = text.split("\n") if text else []
+        if not lines and len(extra) < 2:
+            return f"{self._get_name()}({''.join(extra)})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(extra + lines) + "\n)"
 
     def __getstate__(self):
         return {**self.__dict__, "_paths": {}}

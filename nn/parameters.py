@@ -13,10 +13,17 @@ def _kept(value):
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 
 
-def _line(name, value):
-    if isinstance(value, Tensor):
-        return f"({name}): {type(value).__name__} containing: [{value.dtype} of size {'x'.join(map(str, value.shape))}]"
-    return f"({name}): Object of type: {type(value).__name__}"
+def _lines(pairs, kind):
+    """PyTorch's text; `kind(tensor)` is what stands for the dtype."""
+    lines = []
+    for name, value in pairs:
+        text = f"Object of type: {type(value).__name__}"
+        if isinstance(value, Tensor):
+            what, size = "Parameter" if isinstance(value, Parameter) else "Tensor", "x".join(map(str, value.shape))
+            where = f" ({value.device})" if value.device.type == "cuda" else ""
+            text = f"{what} containing: [{kind(value)} of size {size}{where}]"
+        lines.append(f"  ({name}): {text}")
+    return "\n".join(lines)
 
 
 class ParameterList(Module):
@@ -76,9 +83,8 @@ class ParameterList(Module):
     def __call__(self, *args, **kwargs):
         raise errors.TensorliteError("ParameterList is not called: it only holds parameters")
 
-    def __repr__(self):
-        lines = [_line(i, value) for i, value in enumerate(self)]
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{type(self).__name__}()"
+    def extra_repr(self):
+        return _lines(enumerate(self), lambda v: v.dtype)
 
 
 class ParameterDict(Module):
@@ -194,6 +200,5 @@ class ParameterDict(Module):
     def __call__(self, *args, **kwargs):
         raise errors.TensorliteError("ParameterDict is not called: it only holds parameters")
 
-    def __repr__(self):
-        lines = [_line(key, value) for key, value in self.items()]
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{type(self).__name__}()"
+    def extra_repr(self):
+        return _lines(self.items(), lambda v: v.type())

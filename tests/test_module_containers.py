@@ -113,3 +113,15 @@ REFUSED = [
 def test_refusals(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
+
+
+def test_text_of_parameter_containers_equals_pytorchs():
+    torch = pytest.importorskip("torch")
+
+    def texts(t):
+        listed = t.nn.ParameterList([t.zeros(2), t.ones(2, 3), t.tensor(1.0), 5, None])
+        named = t.nn.ParameterDict({"a": t.zeros(2), "b": t.ones(2, 3).double(), "c": 4, "d": t.nn.Linear(1, 1)})
+        inner = t.nn.ModuleDict({"p": t.nn.ParameterList([t.zeros(2)]), "q": t.nn.ParameterDict({"a": t.zeros(1)})})
+        return [repr(m) for m in (listed, named, inner, t.nn.ParameterList(), t.nn.ParameterDict())]
+
+    assert [text.replace("tensorlite.", "torch.") for text in texts(tl)] == texts(torch)
