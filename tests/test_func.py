@@ -248,3 +248,32 @@ def test_stack_module_state(device):
 def test_names():
     assert tl.func is func and tl.vmap is func.vmap
     assert tree.flatten({"a": 1, "b": (None, [2])}) == ([1, None, 2], {"a": 0, "b": (1, [2])})
+
+
+def test_functional_call_of_what_a_module_computes():
+    from tensorlite.nn.utils import parametrizations
+
+    class Squares(tl.nn.Module):
+        def forward(self, x):
+            return x * x
+
+    layer = tl.nn.Linear(2, 2, bias=False)
+    tl.nn.utils.parametrize.register_parametrization(layer, "weight", Squares())
+    net = tl.nn.Sequential(layer, parametrizations.weight_norm(tl.nn.Linear(2, 1)))
+    original, w = layer.parametrizations.weight.original, tl.tensor([[4.0, 9.0], [16.0, 25.0]], requires_grad=True)
+    before = layer.weight.clone()
+    y = tl.func.functional_call(net[0], {"weight": w}, (tl.ones(1, 2),))
+    assert y.tolist() == [[13.0, 41.0]] and tl.autograd.grad(y.sum(), w)[0].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    y = tl.func.functional_call(net[0], {"parametrizations.weight.original": w}, (tl.ones(1, 2),))
+    assert y.tolist() == [[97.0, 881.0]]
+    y = tl.func.functional_call(
+        net, {"0.weight": w, "1.weight": tl.ones(1, 2), "1.bias": tl.zeros(1)}, (tl.ones(1, 2),)
+    )
+    assert y.tolist() == [[54.0]]
+    assert (
+        layer.parametrizations.weight.original is original
+        and (layer.weight == before).all()
+        and "weight" not in vars(layer)
+    )
+    with pytest.raises(tl.errors.ArgumentError, match=r"no 0\.wait, forward"):
+        tl.func.functional_call(net, {"0.wait": w, "forward": w}, (tl.ones(1, 2),))

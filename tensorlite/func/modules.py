@@ -2,13 +2,16 @@
 
 from tensorlite.errors import ArgumentError
 from tensorlite.ops.shape import stack
+from tensorlite.tensor import Tensor
 
 
 def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
     """module(*args, **kwargs) with the given tensors in the places of its parameters and buffers; the module is unchanged.
 
     parameter_and_buffer_dicts: a dict of path -> tensor as from named_parameters(), or a tuple of such dicts. What it does
-    not name stays. tie_weights: a tensor that stands in the module under several names is replaced under all of them.
+    not name stays. A tensor that the module computes (the `weight` of a parametrized layer) is replaced by the given one as it
+    is, with its gradient, for every parametrization (PyTorch leads it through right_inverse, and loses its gradient).
+    tie_weights: a tensor that stands in the module under several names is replaced under all of them.
     strict: every parameter and buffer must be named.
 
     Raises:
@@ -31,7 +34,16 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
                 if value is not None:
                     known[f"{path}.{name}" if path else name] = (store, name, value)
                     places.setdefault(id(value), []).append((store, name))
-    strange = [k for k in given if k not in known]
+    strange, computed = (
+        [],
+        [],
+    )  # names that are none; (module, name, tensor) of what is no parameter or buffer but a tensor
+    for path in [k for k in given if k not in known]:
+        part, name = _owner(module, path)
+        if part is None:
+            strange.append(path)
+        else:
+            computed.append((part.__dict__, name, given.pop(path)))
     named = {id(known[k][2]) for k in given if k in known}
     missing = [k for k, (_, _, v) in known.items() if k not in given and not (tie_weights and id(v) in named)]
     if strange or (strict and missing):
@@ -43,19 +55,35 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
         store, name, old = known[path]
         where = places[id(old)] if tie_weights else [(store, name)]
         swaps += [(s, n, old, tensor) for s, n in where if not any(s is s2 and n == n2 for s2, n2, *_ in swaps)]
+    kept = [(store, name, store[name]) for store, name, _ in computed if name in store]
     before = [(store, dict(store)) for store in {id(s): s for s, *_ in swaps}.values()]
     try:
         for store, name, _, tensor in swaps:
+            store[name] = tensor
+        for store, name, tensor in computed:  # what stands in the module's own dict hides its __getattr__
             store[name] = tensor
         return module(*args, **(kwargs or {}))
     finally:
         for store, values in before:
             store.update(values)
+        for store, name, _ in computed:
+            store.pop(name, None)
+        for store, name, value in kept:
+            store[name] = value
+
+
+def _owner(module, path):
+    """(the module, the name) of the tensor at a path; (None, "") if there is none."""
+    *parts, name = path.split(".")
+    for part in parts:
+        module = getattr(module, "_modules", {}).get(part)
+    found = None if module is None or not name else getattr(module, name, None)
+    return (module, name) if isinstance(found, Tensor) else (None, "")
 
 
 def _merged(dicts):
     if isinstance(dicts, dict):
-        return dicts
+        return dict(dicts)
     if not isinstance(dicts, (tuple, list)) or not all(isinstance(d, dict) for d in dicts):
         raise ArgumentError("functional_call: a dict of name -> tensor is needed, or a tuple of such dicts")
     merged = {}
