@@ -165,3 +165,23 @@ def test_other_names():
         assert nn.utils.clip_grad_norm([p], 1.0) == 2
     values, index = F.adaptive_max_pool2d_with_indices(x, 1)
     assert values.item() == 3 and index.item() == 3
+
+
+ANTIALIASED = [
+    (size, more) for size in ((3, 4), (9, 13), (20, 5), (7, 11), (1, 1)) for more in ({}, {"align_corners": True})
+] + [(None, {"scale_factor": s}) for s in (0.4, 0.77, 1.3, (0.3, 2.0))]
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size, more", ANTIALIASED)
+def test_antialias_equals_pytorch(mode, size, more):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).standard_normal((2, 2, 9, 13))
+    call = lambda t, x: t.nn.functional.interpolate(x, size, mode=mode, antialias=True, **more)  # noqa: E731
+    both(torch, call, x)
+    both(torch, call, x.astype(np.float32), rtol=2e-5)
+
+
+def test_antialias_of_other_modes():
+    with pytest.raises(ValueError, match="antialias is for 'bilinear' and 'bicubic', not 'nearest'"):
+        F.interpolate(tl.ones(1, 1, 4, 4), 2, antialias=True)

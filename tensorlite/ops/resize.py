@@ -66,9 +66,35 @@ def _cubic(size, out, scale, align_corners):
     return rows
 
 
+def _antialiased(mode, size, out, scale, align_corners):
+    """The filter of the mode made as wide as the step between outputs, where that is more than 1; bicubic has a = -0.5 here."""
+    if align_corners:
+        step = (size - 1) / (out - 1) if out > 1 else 0.0
+    else:
+        step = 1 / scale if scale else size / out
+    wide, a, rows = max(step, 1.0), -0.5, []
+    reach = wide * (2 if mode == "bicubic" else 1)
+
+    def weight(x):
+        if mode == "bilinear":
+            return max(1 - x, 0.0)
+        if x < 1:
+            return ((a + 2) * x - (a + 3)) * x * x + 1
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
+
+    for o in range(out):
+        centre = step * (o + 0.5)
+        seen = range(max(int(centre - reach + 0.5), 0), min(int(centre + reach + 0.5), size))
+        weights = [weight(abs((p - centre + 0.5) / wide)) for p in seen]
+        rows.append([(p, w / sum(weights)) for p, w in zip(seen, weights, strict=True)])
+    return rows
+
+
 @functools.lru_cache(512)
-def _taps(mode, size, out, scale, align_corners):
+def _taps(mode, size, out, scale, align_corners, antialias=False):
     """The table of one dimension for Resample; None where nothing changes."""
+    if antialias:
+        return table(_antialiased(mode, size, out, scale, align_corners))
     if mode == "area":
         return adaptive_means(size, out)
     if mode.startswith("nearest"):
@@ -108,6 +134,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     size, or scale_factor: an int (a number), or one for each spatial dimension. mode: "nearest", "nearest-exact", "area",
     "linear" (N, C, L), "bilinear" and "bicubic" (N, C, H, W), "trilinear" (N, C, D, H, W).
     align_corners: the outermost pixels' centres stay where they are; else their outer edges do.
+    antialias: for "bilinear" and "bicubic": the filter is as wide as the step, so that all of a large image counts in a small one.
     recompute_scale_factor: take the ratio of the sizes as the scale and not the scale_factor given.
     A scale_factor such as 1.1 or 2.1 that happens to give the same or twice the size is followed in value and gradient alike;
     PyTorch takes it for 1 or 2 in some of its "nearest" and "bicubic" kernels, so that its gradient is not that of its value.
@@ -119,7 +146,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     rank = _checked(input, mode, align_corners, antialias)
     out, scales = _sizes(input, rank, size, scale_factor, recompute_scale_factor)
     each = zip(input.shape[2:], out, scales, strict=True)
-    return resampled(input, [_taps(mode, n, o, s, align_corners) for n, o, s in each], True)
+    return resampled(input, [_taps(mode, n, o, s, align_corners, bool(antialias)) for n, o, s in each], True)
 
 
 def _checked(input, mode, align_corners, antialias):
@@ -138,8 +165,8 @@ def _checked(input, mode, align_corners, antialias):
         )
     if align_corners is not None and mode not in _RANKS:
         raise errors.ArgumentError(f"interpolate: align_corners is for {', '.join(map(repr, _RANKS))}, not {mode!r}")
-    if antialias:
-        raise errors.ArgumentError("interpolate: antialias is not supported; use mode='area' to make an image smaller")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise errors.ArgumentError(f"interpolate: antialias is for 'bilinear' and 'bicubic', not {mode!r}")
     if not input.dtype.is_floating_point and not mode.startswith("nearest"):
         raise errors.DTypeError(
             here(
