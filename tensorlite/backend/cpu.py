@@ -161,9 +161,9 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
             block, y = flat[start:stop], out.reshape(-1)[start:stop]
             _logistic(block, u, e, series)
             if keep:
-                np.divide(1.0, e, out=e)
-                np.multiply(block, e, out=y)
-                _slope(block, e, u, w, series, slope.reshape(-1)[start:stop])
+                phi = np.divide(1.0, e, out=slope.reshape(-1)[start:stop])
+                np.multiply(block, phi, out=y)
+                _slope(block, phi, u, w, series)
             else:
                 np.divide(block, e, out=y)
 
@@ -186,8 +186,8 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
             u, e, w = scratch(x.dtype, *[(stop - start,)] * 3)
             block, y = flat[start:stop], out.reshape(-1)[start:stop]
             _logistic(block, u, e, series)
-            np.divide(1.0, e, out=e)
-            _slope(block, e, u, w, series, y)
+            np.divide(1.0, e, out=y)
+            _slope(block, y, u, w, series)
             np.multiply(y, up[start:stop], out=y)
 
         with self.quiet():
@@ -378,12 +378,13 @@ def _logistic(x, u, e, series):
     np.add(e, 1.0, out=e)
 
 
-def _slope(x, phi, u, w, series, out):
-    """out = Phi(x) + x Phi'(x), from u = x^2 and phi = Phi(x); overwrites u and w."""
+def _slope(x, phi, u, w, series):
+    """phi = Phi(x) + x Phi'(x) in place, from u = x^2 and phi = Phi(x); overwrites u and w."""
     if series is _PHI:  # Phi' = exp(-x^2 / 2) / sqrt(2 pi)
         np.multiply(u, -0.5, out=u)
         np.exp(u, out=u)
-        np.multiply(u, 1 / math.sqrt(2 * math.pi), out=u)
+        np.multiply(u, x, out=u)
+        blas.axpby(1 / math.sqrt(2 * math.pi), u, 1.0, phi)
     else:  # Phi' = Phi (1 - Phi) (2 z)'
         np.minimum(u, 1e6, out=u)  # of a huge x: 0 times inf is to be 0
         np.multiply(u, -3 * _TANH[1], out=u)
@@ -391,8 +392,8 @@ def _slope(x, phi, u, w, series, out):
         np.multiply(u, phi, out=u)
         np.subtract(1.0, phi, out=w)
         np.multiply(u, w, out=u)
-    np.multiply(u, x, out=u)
-    np.add(u, phi, out=out)
+        np.multiply(u, x, out=u)
+        np.add(phi, u, out=phi)
 
 
 def _philox(out, first, seed, offset):
