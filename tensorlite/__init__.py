@@ -137,8 +137,9 @@ from tensorlite.random import (
     set_rng_state,
 )
 from tensorlite.tensor import Size, Tensor
+from tensorlite.windows import *
 
-from tensorlite import autograd, linalg  # isort: skip  (after the names it would be hidden by)
+from tensorlite import autograd, linalg, special  # isort: skip  (after the names it would be hidden by)
 
 from tensorlite import nn, optim  # isort: skip
 from tensorlite.nn import swa_utils as _swa_utils  # isort: skip

@@ -38,10 +38,12 @@ from tensorlite import optim as optim
 from tensorlite import profiler as profiler
 from tensorlite import random as random
 from tensorlite import serialization as serialization
+from tensorlite import special as special
 from tensorlite import tree as tree
 from tensorlite import utils as utils
 from tensorlite import version as version
 from tensorlite import viz as viz
+from tensorlite import windows as windows
 from tensorlite.amp.casting import autocast as autocast
 from tensorlite.amp.policy import clear_autocast_cache as clear_autocast_cache
 from tensorlite.amp.policy import get_autocast_dtype as get_autocast_dtype
@@ -124,6 +126,18 @@ from tensorlite.nn.functional.distance import cosine_similarity as cosine_simila
 from tensorlite.nn.functional.distance import pairwise_distance as pairwise_distance
 from tensorlite.nn.functional.distance import pdist as pdist
 from tensorlite.nn.functional.normalization import group_norm as group_norm
+from tensorlite.nn.functional.toplevel import affine_grid_generator as affine_grid_generator
+from tensorlite.nn.functional.toplevel import alpha_dropout as alpha_dropout
+from tensorlite.nn.functional.toplevel import alpha_dropout_ as alpha_dropout_
+from tensorlite.nn.functional.toplevel import dropout as dropout
+from tensorlite.nn.functional.toplevel import dropout_ as dropout_
+from tensorlite.nn.functional.toplevel import feature_alpha_dropout as feature_alpha_dropout
+from tensorlite.nn.functional.toplevel import feature_alpha_dropout_ as feature_alpha_dropout_
+from tensorlite.nn.functional.toplevel import feature_dropout as feature_dropout
+from tensorlite.nn.functional.toplevel import feature_dropout_ as feature_dropout_
+from tensorlite.nn.functional.toplevel import grid_sampler as _grid_sampler_2d
+from tensorlite.nn.functional.toplevel import grid_sampler as _grid_sampler_3d
+from tensorlite.nn.functional.toplevel import grid_sampler as grid_sampler
 from tensorlite.nn.summary import summary as summary
 from tensorlite.ops.compare import allclose as allclose
 from tensorlite.ops.compare import equal as equal
@@ -274,6 +288,12 @@ from tensorlite.random import set_rng_state as set_rng_state
 from tensorlite.serialization import load as load
 from tensorlite.serialization import save as save
 from tensorlite.tensor import Size as Size
+from tensorlite.windows import bartlett_window as bartlett_window
+from tensorlite.windows import blackman_window as blackman_window
+from tensorlite.windows import frombuffer as frombuffer
+from tensorlite.windows import hamming_window as hamming_window
+from tensorlite.windows import hann_window as hann_window
+from tensorlite.windows import kaiser_window as kaiser_window
 
 __version__: builtins.str
 def abs(input, *, out=None) -> Tensor:
@@ -539,6 +559,8 @@ def greater(input, other, *, out=None) -> Tensor:
     """x > y, elementwise with broadcasting."""
 def greater_equal(input, other, *, out=None) -> Tensor:
     """x >= y, elementwise with broadcasting."""
+grid_sampler_2d = _grid_sampler_2d
+grid_sampler_3d = _grid_sampler_3d
 def gt(input, other, *, out=None) -> Tensor:
     """x > y, elementwise with broadcasting."""
 half: _dtype

@@ -22,7 +22,9 @@ class Elementwise(Op):
 
     floats = False  # integers become the default floating-point dtype first
     wraps = True  # a number beyond the range of an integer dtype is taken modulo its size, as in PyTorch; comparisons do not
-    wide = None  # wide(x, y): the result computed in another dtype where that of the two is too narrow, else None
+    numbers_in_float32 = (
+        False  # a number that float16 does not hold, beside a tensor of it, counts in float32, as in PyTorch
+    )
 
     @classmethod
     def read(op):
@@ -61,7 +63,7 @@ _blank = object.__new__
 
 def _binary(op):
     """The function that computes and records a binary elementwise op: same dtype and device first, all else in `unify`."""
-    forward, floats, saves, differentiable, wide = op.forward, op.floats, op.saves, op.rules is not None, op.wide
+    forward, floats, saves, differentiable = op.forward, op.floats, op.saves, op.rules is not None
     kept = [op.kept((m & 1, m & 2)) for m in range(4)] if differentiable else ()
     owned = [
         tuple([OWNED if k else None for k in ks]) for ks in kept
@@ -82,7 +84,7 @@ def _binary(op):
         if not alike:
             if mode.vmap is not None and (result := mode.vmap.meet(op, (x, y), NO_ARGS)) is not None:
                 return result
-            if wide is not None and (result := wide(x, y)) is not None:
+            if op.numbers_in_float32 and (result := _in_float32(op, x, y)) is not None:
                 return result
             try:
                 x, y, a, b, device, xn, yn = op.unify(x, y)
@@ -195,6 +197,23 @@ def as_operand(op, v):
             f"{op.name}: complex numbers are not supported: tensorlite computes with real numbers only"
         )
     raise NotAnOperand(errors.compose(op.name, f"a tensor or a number is needed, not {type(v).__name__}"))
+
+
+def _in_float32(op, x, y):
+    """x op y computed in float32 and rounded once, where one is of float16 and the other a number that float16 does not hold
+    (or a 0-d tensor of a wider dtype, which counts as a number); else None."""
+    for half, v in ((x, y), (y, x)):
+        if not isinstance(half, Tensor) or half.array.dtype.char != "e":
+            continue
+        if isinstance(v, Tensor):
+            beyond = half.ndim and not v.ndim and v.dtype in (dtypes.float32, dtypes.float64)
+        else:
+            beyond = type(v) in (int, float) and v and not 2**-14 <= abs(v) <= 65504
+        if beyond:
+            cast = registry["cast"].apply
+            out = op.apply(*[cast(t, dtype=dtypes.float32) if t is half else t for t in (x, y)])
+            return cast(out, dtype=dtypes.float16)
+    return None
 
 
 def _operand(v, dtype, device, wraps):

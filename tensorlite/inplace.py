@@ -120,7 +120,7 @@ def _directly(x, name, other=None):
         if any(n not in (1, m) for n, m in zip(y.shape[::-1], a.shape[::-1], strict=False)):
             return False, None
     elif y is not None:
-        if type(y) not in (int, float) or (a.dtype.char == "e" and op.wide is not None):
+        if type(y) not in (int, float) or (a.dtype.char == "e" and op.numbers_in_float32):
             return False, None
         nodes, y = [x.node, None], x.device.backend.number(y, a.dtype)
     node = None

@@ -4,6 +4,7 @@ import copy
 
 from tensorlite import autograd, errors
 from tensorlite.backend import Device, as_device, dtypes
+from tensorlite.backend.base import owner
 from tensorlite.ops import convert, dims, pieces, shape
 from tensorlite.tensor import Tensor, wrap
 
@@ -168,6 +169,38 @@ def stride(self, dim=None):
     return steps if dim is None else steps[dims.one("stride", dim, self.ndim)]
 
 
+def data_ptr(self) -> int:
+    """Where in memory the first element lies."""
+    return self.device.backend.address(self.device.backend.as_array(self.array))
+
+
+def storage_offset(self) -> int:
+    """How many elements lie before the first in the memory that this tensor and its views share."""
+    return (data_ptr(self) - untyped_storage(self).data_ptr()) // self.array.itemsize
+
+
+class UntypedStorage:
+    """The memory that a tensor and its views share, as Tensor.untyped_storage() gives it: where it lies and how large it is."""
+
+    def __init__(self, array, device):
+        self._array, self.device = owner(device.backend.as_array(array)), device
+
+    def data_ptr(self) -> int:
+        """Where the memory begins."""
+        return self.device.backend.address(self._array)
+
+    def nbytes(self) -> int:
+        """Bytes of the memory."""
+        return self._array.nbytes
+
+    size = __len__ = nbytes
+
+
+def untyped_storage(self) -> UntypedStorage:
+    """The memory that this tensor and its views share."""
+    return UntypedStorage(self.array, self.device)
+
+
 def is_contiguous(self, memory_format=None) -> bool:
     """Whether the elements lie in memory row by row, without gaps."""
     return bool(self.device.backend.as_array(self.array).flags.c_contiguous)
@@ -214,7 +247,8 @@ def _conversion(name, dtype):
 
 for _function in (
     share_memory_, is_shared, get_device,
-    tolist, size, dim, numel, element_size, stride, is_contiguous, is_floating_point, is_inference, cpu, cuda, type_as,
+    tolist, size, dim, numel, element_size, stride, data_ptr, storage_offset, untyped_storage,
+    is_contiguous, is_floating_point, is_inference, cpu, cuda, type_as,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)
 Tensor.ndimension, Tensor.nelement, Tensor.nonzero = dim, numel, _nonzero

@@ -149,6 +149,25 @@ class Size(tuple):
         return n
 
 
+class _NoName(str):
+    """What `node.name` is where the user has given none: empty, and PyTorch's name where it is called, grad_fn.name()."""
+
+    def __call__(self):
+        return self.text
+
+
+class _Named:
+    """`node.name`, until something is assigned to it."""
+
+    def __get__(self, node, owner):
+        if node is None:
+            return self
+        name = _NoName()
+        words = node.op.name.split("_") if node.op else ()
+        name.text = "".join([w[:1].upper() + w[1:] for w in words]) + "Backward0" if words else "AccumulateGrad"
+        return name
+
+
 class Node:
     """One recorded operation, or (op None) a leaf: where gradients end and `.grad` is kept."""
 
@@ -163,7 +182,7 @@ class Node:
     packed = None  # what holds the saved values, where saved_tensors_hooks were on
     retains = False  # keep the gradient of a non-leaf
     buffer = None  # an array the first gradient is written into (a slice of an optimizer's flat gradient)
-    name = where = None  # for pictures: the user's name, the user's source line
+    name, where = _Named(), None  # for pictures: the user's name, the user's source line
     version = None  # of the memory of the result, where somebody has asked for it
 
     def __init__(self, op, parents, saved, versions, args, array, device):

@@ -449,6 +449,8 @@ class Tensor:
         """A detached tensor on the same memory, whose changes are not watched; assigning replaces the memory."""
     @data.setter
     def data(self, value: Any) -> None: ...
+    def data_ptr(self) -> builtins.int:
+        """Where in memory the first element lies."""
     def deg2rad(self) -> Tensor:
         """input * pi / 180: degrees as radians."""
     def deg2rad_(self) -> Tensor:
@@ -615,6 +617,8 @@ class Tensor:
         """gt in place: the same memory, seen by all views; returns self."""
     def half(self, memory_format=None) -> Tensor:
         """This tensor as float16; itself if it is that already."""
+    def hardshrink(self, lambd=0.5) -> Tensor:
+        """0 for |x| <= lambd, else x."""
     def heaviside(self, values) -> Tensor:
         """0 where input < 0, `values` where input = 0, 1 where input > 0, with broadcasting; 0 for nan, as in PyTorch."""
     def heaviside_(self, values) -> Tensor:
@@ -975,6 +979,8 @@ class Tensor:
         y = 0 and where x = 0 < y."""
     def pow_(self, exponent) -> Tensor:
         """pow in place: the same memory, seen by all views; returns self."""
+    def prelu(self, weight) -> Tensor:
+        """x where x > 0, else weight x, with one weight for all or one for each channel (dimension 1) (He et al. 2015)."""
     def prod(self, dim=None, keepdim=False, *, dtype=None, **kw) -> Tensor:
         """The product of all elements, or along one `dim`; integers are multiplied as int64. The gradient is right where
         elements are 0, and so are the higher ones."""
@@ -1127,6 +1133,8 @@ class Tensor:
         """squeeze in place: this tensor itself gets the other shape, on the same memory; returns self."""
     def std(self, dim=None, unbiased=None, keepdim=False, *, correction=None, **kw) -> Tensor:
         """The square root of var, with its arguments. Where all elements are equal the gradient is chosen as 0."""
+    def storage_offset(self) -> builtins.int:
+        """How many elements lie before the first in the memory that this tensor and its views share."""
     def stride(self, dim=None) -> Any:
         """How many elements apart neighbours lie in memory: for each dimension, or for one."""
     def sub(self, other, *, alpha=1) -> Tensor:
@@ -1229,6 +1237,8 @@ class Tensor:
         """With a new dimension of size 1 at dim (-ndim - 1 to ndim). A view."""
     def unsqueeze_(self, dim=None, *, axis=None) -> Tensor:
         """unsqueeze in place: this tensor itself gets the other shape, on the same memory; returns self."""
+    def untyped_storage(self) -> Tensor:
+        """The memory that this tensor and its views share."""
     def var(self, dim=None, unbiased=None, keepdim=False, *, correction=None, **kw) -> Tensor:
         """The variance over `dim`, divided by n - correction (1 unless given; `unbiased=False` is correction 0)."""
     def vdot(self, other) -> Tensor:

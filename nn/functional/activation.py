@@ -314,3 +314,6 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1) -> Tensor:
 
 relu_, leaky_relu_, rrelu_, threshold_ = (_in_place(f) for f in (relu, leaky_relu, rrelu, threshold))
 hardtanh_, elu_, selu_, celu_ = (_in_place(f) for f in (hardtanh, elu, selu, celu))
+
+
+Tensor.prelu, Tensor.hardshrink = prelu, hardshrink  # in PyTorch these two are methods as well

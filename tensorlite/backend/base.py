@@ -60,6 +60,10 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
             return out is source
         return base is source or base is source.base or memory(out) is memory(source)
 
+    def address(self, array) -> int:
+        """Where in memory the first element of an array lies."""
+        return self.to_host(array).ctypes.data
+
     def strided(self, x, shape, strides):
         """A view of x's memory from its first element on, with sizes and steps (in bytes) that the caller has checked."""
         return self.xp.lib.stride_tricks.as_strided(x, shape, strides)
@@ -408,6 +412,13 @@ class Backend(PlaceKernels, SpecialFunctions, Windows, ChannelKernels):
             v += (1 - dampening) * g if dampening else g
             g = g + momentum * v if nesterov else v
         p -= lr * g
+
+
+def owner(array):
+    """The array of the same kind that holds the memory a view looks into."""
+    while isinstance(getattr(array, "base", None), type(array)):
+        array = array.base
+    return array
 
 
 def memory(array):

@@ -84,6 +84,9 @@ class CudaBackend(Backend):
     def to_host(self, array):
         return array.get()
 
+    def address(self, array):
+        return int(array.data.ptr)
+
     def quiet(self):
         return contextlib.nullcontext()  # CuPy never warns
 

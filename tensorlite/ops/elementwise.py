@@ -26,21 +26,6 @@ def flat(m, g):
     return m.where(g < g, g, 0.0)
 
 
-def _in_float32(op, x, y):
-    """x op y computed in float32 and rounded once, where one is of float16 and the other a number that float16 does not hold
-    (or a 0-d tensor of a wider dtype, which counts as a number); else None."""
-    for half, v in ((x, y), (y, x)):
-        if not isinstance(half, Tensor) or half.dtype is not dtypes.float16:
-            continue
-        if isinstance(v, Tensor):
-            beyond = half.ndim and not v.ndim and v.dtype in (dtypes.float32, dtypes.float64)
-        else:
-            beyond = type(v) in (int, float) and not (2**-14 <= (v if v > 0 else -v) <= 65504 or v == 0)
-        if beyond:
-            return cast(op.apply(*[cast(t, dtypes.float32) if t is half else t for t in (x, y)]), dtypes.float16)
-    return None
-
-
 # ---------------------------------------------------------------- sums, products, powers
 class Add(Elementwise):
     name, formula, local = "add", "x + y", ("1", "1")
@@ -67,9 +52,7 @@ class Sub(Elementwise):
 
 class Mul(Elementwise):
     name, formula, local = "mul", "x * y", ("y", "x")
-
-    def wide(x, y):
-        return _in_float32(Mul, x, y)
+    numbers_in_float32 = True
 
     def forward(b, x, y):
         return x * y
@@ -79,10 +62,7 @@ class Mul(Elementwise):
 
 class Div(Elementwise):
     name, formula, local = "div", "x / y", ("1 / y", "-x / y^2")
-    floats = True
-
-    def wide(x, y):
-        return _in_float32(Div, x, y)
+    floats = numbers_in_float32 = True
 
     def forward(b, x, y):
         return x / y

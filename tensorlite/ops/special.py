@@ -113,8 +113,34 @@ class Xlogy(Elementwise):
     )
 
 
+class Xlog1py(Elementwise):
+    """0 where x = 0, also for y = -1; nan where y is."""
+
+    name, formula, local, floats = "xlog1py", "x ln(1 + y)", ("ln(1 + y)", "x / (1 + y)"), True
+
+    def forward(b, x, y):
+        return b.xp.where((x == 0) & (y == y), 0, x * b.xp.log1p(y)).astype(x.dtype, copy=False)
+
+    rules = (
+        lambda m, g, x, y: m.where((x == 0) & (y <= -1), 0.0, g * m.log1p(y)),
+        lambda m, g, x, y: g * (x / m.where((x == 0) & (y == -1), 1.0, y + 1)),
+    )
+
+
+class Entr(Elementwise):
+    """0 at x = 0, with slope inf, and -inf below."""
+
+    name, formula, local, floats = "entr", "-x ln x", "-1 - ln x", True
+
+    def forward(b, x):
+        xp = b.xp
+        return xp.where(x == 0, 0, xp.where(x < 0, -math.inf, -x * xp.log(x))).astype(x.dtype, copy=False)
+
+    rules = lambda m, g, x: g * (-1 - m.log(x))  # noqa: E731
+
+
 # ---------------------------------------------------------------- public functions
-erf, erfc, erfinv, lgamma, digamma = (function(op) for op in (Erf, Erfc, Erfinv, Lgamma, Digamma))
+erf, erfc, erfinv, lgamma, digamma, entr = (function(op) for op in (Erf, Erfc, Erfinv, Lgamma, Digamma, Entr))
 
 
 def _floating(name, x):
@@ -155,9 +181,19 @@ def xlogy(input, other) -> Tensor:
 
     The slope for other is 0 where both are 0 (PyTorch has nan).
     """
-    x, y = as_operand(Xlogy, input), as_operand(Xlogy, other)
+    return _of_two(Xlogy, input, other)
+
+
+def xlog1py(input, other) -> Tensor:
+    """input * ln(1 + other), and 0 where input is 0, with broadcasting; either may be a number. PyTorch's tl.special.xlog1py."""
+    return _of_two(Xlog1py, input, other)
+
+
+def _of_two(op, input, other):
+    """op on two tensors, or a tensor and a number, in their common floating-point dtype."""
+    x, y = as_operand(op, input), as_operand(op, other)
     dtype = dtypes.result_type(*[v.array if isinstance(v, Tensor) else v for v in (x, y)])
     dtype = dtype if dtype.is_floating_point else dtypes.get_default_dtype()
-    like = only_tensor("xlogy", x if isinstance(x, Tensor) else y)
+    like = only_tensor(op.name, x if isinstance(x, Tensor) else y)
     x, y = (v if isinstance(v, Tensor) else constant(like, v, dtype) for v in (x, y))
-    return Xlogy.apply(x, y)
+    return op.apply(x, y)

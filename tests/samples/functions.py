@@ -1,5 +1,7 @@
 """Records of the other elementwise operations: functions of one number, special functions, quotients, mixtures, repairs."""
 
+import dataclasses
+
 import numpy as np
 import scipy.special
 
@@ -75,6 +77,9 @@ special = [
            lambda rng: [Case((values(rng, (3, 4), -0.5, 1.5, away=(0.1, 0.9)),), {"eps": 0.1})], name="logit_eps"),
     binary("xlogy", scipy.special.xlogy, low2=0.3, high2=3.0, result="float", kinks="y = 0", gap=0.3),
     _numbers("xlogy", "xlogy", scipy.special.xlogy, (0.3, 2.0), (None, 2.5), (2, None), (0.0, None)),
+    dataclasses.replace(binary("xlog1py", scipy.special.xlog1py, low2=-0.7, high2=3.0, result="float", kinks="y = -1", gap=0.3),
+                        call=lambda t, x, y: t.special.xlog1py(x, y)),
+    dataclasses.replace(unary("entr", scipy.special.entr, low=0.2, high=3.0, kinks="0"), call=lambda t, x: t.special.entr(x)),
 ]  # fmt: skip
 
 
