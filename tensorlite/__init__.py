@@ -196,7 +196,7 @@ _LAZY = {
     "default_generator": ("tensorlite.random", "default_generator"),
     **{
         name: (f"tensorlite.{name}", None)
-        for name in ("accelerator", "amp", "backends", "distributed", "mps", "version")
+        for name in ("accelerator", "amp", "backends", "distributed", "distributions", "mps", "version")
     },
     **{
         name: (f"tensorlite.{name}", None)

@@ -44,6 +44,7 @@ FLOORS = [
         "cuda",
         "data",
         "distributed",
+        "distributions",
         "fillers",
         "func",
         "function",

@@ -253,3 +253,8 @@ def test_print_options(device):
         tl.set_printoptions(profile="default")
         torch.set_printoptions(profile="default")
     assert repr(x) == "tensor([  0.3333, 100.0000])"
+
+
+def test_tensorboard_is_refused_in_words():
+    with pytest.raises(ImportError, match="has no SummaryWriter: tensorlite writes no TensorBoard logs"):
+        from tensorlite.utils.tensorboard import SummaryWriter  # noqa: F401
