@@ -3,7 +3,7 @@
 import copy
 
 from tensorlite import autograd, errors
-from tensorlite.backend import Device, as_device, dtypes
+from tensorlite.backend import Device, as_device, dtypes, shared
 from tensorlite.backend.base import owner
 from tensorlite.ops import convert, dims, pieces, shape
 from tensorlite.tensor import Tensor, wrap
@@ -98,9 +98,11 @@ def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
 
 
 def share_memory_(self):
-    """Move to memory that processes forked from now on share with this one: each sees what another writes. Returns self.
+    """Move to memory that several processes share: each sees what another writes. Returns self.
 
-    A spawned process, which gets its tensors pickled, has copies. On a GPU nothing is done, as in PyTorch.
+    Processes forked from now on see it; a spawned one, and one that gets the tensor through a queue or a pipe of
+    multiprocessing, too: it is passed on by reference, and so are views of it. pickle and tl.save alone make copies. On a GPU
+    nothing is done, as in PyTorch.
 
     Raises:
         GraphError: a result of operations. InplaceError: a view, or a tensor that has views: they would stay behind.
@@ -111,7 +113,30 @@ def share_memory_(self):
         raise errors.InplaceError("share_memory_: this tensor shares its memory with views; clone() it first")
     backend = self.device.backend
     self.data = wrap(backend.share(backend.as_array(self.array)), self.device)
+    if self.device.type == "cpu":
+        _pass_on(Tensor, type(self))
     return self
+
+
+def _pass_on(*classes):
+    """Tell multiprocessing how to pass on tensors of these classes."""
+    from multiprocessing.reduction import ForkingPickler
+
+    ForkingPickler.register(shared.Block, shared.reduce_block)
+    for cls in classes:
+        ForkingPickler.register(cls, _reduce_shared)
+
+
+def _reduce_shared(self):
+    own = type(self).__reduce_ex__ is not Tensor.__reduce_ex__
+    if own or not self.is_leaf or self.device.type != "cpu" or shared.block_of(array := self._memory()) is None:
+        return self.__reduce_ex__(2)
+    return _rebuild_shared, (type(self), shared.where_it_lies(array), self.requires_grad, _attributes(self))
+
+
+def _rebuild_shared(cls, place, requires_grad, attributes):
+    _pass_on(Tensor, cls)
+    return _made(cls, shared.array_at(*place), as_device("cpu"), requires_grad, attributes)
 
 
 def is_shared(self):

@@ -2,6 +2,9 @@
 
 import collections
 import multiprocessing
+import os
+import pickle
+from multiprocessing import reduction
 
 import pytest
 
@@ -171,6 +174,62 @@ def test_forked_processes_share_memory():
     assert process.exitcode == 0 and (module.weight == before + 1).all() and tensor.tolist() == [7.0, 0.0, 0.0]
     module(tl.ones(1, 2)).sum().backward()
     assert module.weight.grad.tolist() == [[1.0, 1.0]] * 2
+
+
+def _spawned(module, tensor, view, own, queue, answers):
+    _add_one(module, tensor)
+    with tl.no_grad():
+        view.mul_(10)
+        own.add_(5)
+        queue.get(timeout=60).add_(1)
+    answers.put(
+        [module.weight.is_shared(), type(module.weight).__name__, module.weight.requires_grad, tensor.is_shared()]
+    )
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_processes_of_every_kind_share_memory(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip("there is no such method here")
+    context = multiprocessing.get_context(method)
+    module, tensor, own = nn.Linear(2, 2).share_memory(), tl.zeros(3).share_memory_(), tl.zeros(2)
+    table, big = tl.arange(12.0).reshape(3, 4).clone().share_memory_(), tl.zeros(1_500_000).share_memory_()
+    before, queue, answers = module.weight.detach().clone(), context.Queue(), context.Queue()
+    process = context.Process(target=_spawned, args=(module, tensor, table.t()[1:3], own, queue, answers))
+    process.start()
+    queue.put(big)
+    assert answers.get(timeout=60) == [True, "Parameter", True, True]
+    process.join(60)
+    assert process.exitcode == 0 and (module.weight == before + 1).all() and tensor.tolist() == [7.0, 0.0, 0.0]
+    assert table.tolist() == [[0, 10, 20, 3], [4, 50, 60, 7], [8, 90, 100, 11]] and (big == 1).all()
+    assert own.tolist() == [0.0, 0.0]  # not shared: the other process has a copy, as in PyTorch when it is forked
+    assert pickle.loads(pickle.dumps(tensor)).is_shared() is False
+
+
+def test_many_shared_tensors_open_few_files():
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("open files cannot be counted here")
+    before = len(os.listdir("/proc/self/fd"))
+    kept = [tl.full((100,), float(i)).share_memory_() for i in range(300)]
+    assert len(os.listdir("/proc/self/fd")) < before + 10
+    assert all((t == i).all() for i, t in enumerate(kept)) and not tl.empty(0).share_memory_().numel()
+    a, b = kept[:2]
+    a.requires_grad_()
+    with tl.no_grad():
+        b.add_(1)  # no change of a, though they lie side by side
+    (a * a).sum().backward()
+    assert a.grad.tolist() == [0.0] * 100
+
+
+def test_memory_without_a_file_is_for_forks_only(monkeypatch):
+    from tensorlite.backend import shared
+
+    monkeypatch.setattr(shared, "_descriptor", lambda size: None)
+    monkeypatch.setattr(shared, "_common", {})
+    x = tl.ones(2).share_memory_()
+    assert x.is_shared()
+    with pytest.raises(tl.errors.TensorliteError, match="only forked processes see it"):
+        reduction.ForkingPickler.dumps(x)
 
 
 def test_what_cannot_be_shared():

@@ -7,17 +7,17 @@ optimizer), which may be views, read-only, or expanded.
 import ctypes
 import itertools
 import math
-import mmap
 
 import numpy as np
 
 from tensorlite.backend import blas
-from tensorlite.backend.base import Backend, memory
+from tensorlite.backend.base import Backend
 from tensorlite.backend.cpu_attention import AttentionKernels
 from tensorlite.backend.cpu_channels import Channels
 from tensorlite.backend.cpu_rows import RowKernels, column_sum, row_dot
 from tensorlite.backend.places import HostPlaceKernels
 from tensorlite.backend.scratch import CHUNK, chunks, covered, keep_freed_memory, scratch
+from tensorlite.backend.shared import block_of, shared_copy
 from tensorlite.backend.threads import each, get_num_threads, one_blas_thread
 from tensorlite.errors import InplaceError
 
@@ -72,13 +72,10 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
     def share(self, array):
         if self.is_shared(array):
             return array
-        out = np.frombuffer(mmap.mmap(-1, max(array.nbytes, 1)), array.dtype, array.size).reshape(array.shape)
-        out[...] = array
-        return out
+        return shared_copy(array)
 
     def is_shared(self, array):
-        owner = memory(array)
-        return isinstance(getattr(owner, "obj", owner), mmap.mmap)
+        return block_of(array) is not None
 
     def number(self, value, dtype):
         if _WEAK:
