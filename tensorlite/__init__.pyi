@@ -16,6 +16,7 @@ from tensorlite import creation as creation
 from tensorlite import cuda as cuda
 from tensorlite import data as data
 from tensorlite import distributed as distributed
+from tensorlite import distributions as distributions
 from tensorlite import elementwise as elementwise
 from tensorlite import errors as errors
 from tensorlite import fillers as fillers

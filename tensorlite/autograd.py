@@ -404,9 +404,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     allow_unused: None for an input that the outputs do not depend on, instead of an error; materialize_grads: zeros.
     is_grads_batched: grad_outputs have one more dimension in front, over which the walk is mapped (see tl.func.vmap).
 
-    Raises:
-        GraphError: an input the outputs do not depend on; a graph that is not there or was freed.
-        ArgumentError: materialize_grads together with allow_unused=False.
+    Raises GraphError for an input the outputs do not depend on, and for a graph that is not there or was freed;
+    ArgumentError where there are no inputs, and for materialize_grads together with allow_unused=False.
 
     Example:
         >>> import tensorlite as tl
@@ -418,6 +417,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if materialize_grads and allow_unused is False:
         raise errors.ArgumentError("grad: materialize_grads=True gives zeros for unused inputs; leave allow_unused out")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if not inputs:
+        raise errors.ArgumentError("grad: inputs is empty: there is nothing to differentiate for")
     keep = create_graph if retain_graph is None else retain_graph
     targets = {_target(x): False for x in inputs}
     if is_grads_batched:
@@ -435,9 +436,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             shape = (n.shape[0], *x.array.shape) if is_grads_batched else x.array.shape
             g = x.device.backend.xp.zeros(shape, dtype=x.array.dtype)
         elif g is None and not allow_unused:
-            raise errors.GraphError(
-                f"grad: the outputs do not depend on input {i}, {errors.describe(x)}; allow_unused=True gives None for it"
-            )
+            fault = f"grad: the outputs do not depend on input {i}, {errors.describe(x)}; allow_unused=True gives None for it"
+            raise errors.GraphError(fault)
         result.append(g if g is None or isinstance(g, Tensor) else wrap(g, x.device))
     return tuple(result)
 

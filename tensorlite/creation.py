@@ -187,14 +187,14 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, **ot
     """A tensor of one value; its dtype is that of the value (a float: the default dtype) unless given."""
     size = kwargs_size("full", (size,))
     if isinstance(fill_value, Tensor):
-        fill_value, dtype = fill_value.item(), dtype or fill_value.dtype
-    elif hasattr(fill_value, "dtype"):
-        fill_value = fill_value.item()
+        dtype = dtype or fill_value.dtype
+    fill_value = fill_value.item() if hasattr(fill_value, "item") else fill_value
     if not isinstance(fill_value, (bool, int, float)):
         raise errors.DTypeError(f"full: fill_value must be a number, not {type(fill_value).__name__}")
     if dtype is None and not isinstance(fill_value, float):
         dtype = "bool" if isinstance(fill_value, bool) else "int64"
     device, d = _where("full", dtype, device, other)
+    dtypes.check_float("full", fill_value, d)
     if d.category == 1 and not isinstance(fill_value, bool):
         _check_fits("full", host().xp.array(fill_value), d)
         fill_value = int(fill_value) % 256 if d.name == "uint8" else int(fill_value)

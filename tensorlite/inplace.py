@@ -211,6 +211,8 @@ def fill_(self, value) -> Tensor:
     """Every element becomes `value` (a number or a 0-d tensor), in place. Raises ShapeError for more than one value."""
     if getattr(value, "ndim", 0) or isinstance(value, (list, tuple)):
         raise errors.ShapeError(f"fill_: one value is needed, got {errors.describe(value)}; copy_ takes many")
+    if type(value) in (int, float):
+        dtypes.check_float("fill_", value, self.dtype)
     setitem(self, ..., value)
     return self
 

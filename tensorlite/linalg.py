@@ -11,6 +11,8 @@ Example:
     (tensor(4.), tensor(6.))
 """
 
+import functools as _functools
+
 from tensorlite.errors import LinAlgError
 from tensorlite.ops.decompositions import (
     cholesky,
@@ -35,6 +37,24 @@ __all__ = [
     "inv_ex", "lstsq", "matmul", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr",
     "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
+
+
+def _of_A(function):
+    """A function whose matrix is named A in tl.linalg, and input elsewhere."""
+
+    @_functools.wraps(function)
+    def call(*args, **kwargs):
+        if "A" in kwargs:
+            kwargs["input"] = kwargs.pop("A")
+        return function(*args, **kwargs)
+
+    call.__module__, call.__qualname__ = __name__, function.__name__  # where pickle finds it
+    return call
+
+
+cholesky, det, matrix_exp, matrix_power, slogdet = (
+    _of_A(f) for f in (cholesky, det, matrix_exp, matrix_power, slogdet)
+)
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):

@@ -120,6 +120,24 @@ WITH_OUT = """
     count_nonzero"""
 
 
+# the functions and methods that take axis= for dim, though dim has no default
+WITH_AXIS = """
+    gather index_add index_copy index_fill index_reduce index_select narrow renorm scatter scatter_add scatter_reduce select
+    select_scatter slice_scatter"""
+
+
+def _by_axis(function):
+    """The method of a function, with axis= in the place of dim=."""
+
+    @functools.wraps(function)
+    def method(self, *args, **kwargs):
+        if "axis" in kwargs:
+            kwargs["dim"] = kwargs.pop("axis")
+        return function(self, *args, **kwargs)
+
+    return method
+
+
 def in_place_functions():
     """{name: function} of FUNCTIONS_IN_PLACE: tl.relu_(x) is x.relu_()."""
     return {name + "_": _as_function(name + "_") for name in FUNCTIONS_IN_PLACE.split()}
@@ -178,6 +196,8 @@ def _turned(name):
 for _family, _names in METHODS.items():
     for _name in _names.split():
         setattr(Tensor, _name, getattr(_family, _name))
+for _name in WITH_AXIS.split():
+    setattr(Tensor, _name, _by_axis(getattr(Tensor, _name)))
 Tensor.polygamma = _polygamma
 for _name in IN_PLACE.split():
     setattr(Tensor, _name + "_", _in_place(_name))
@@ -275,6 +295,8 @@ def _speaking(function):
         try:
             return function(*args, **kwargs)
         except (AttributeError, TypeError, ValueError, IndexError) as e:
+            if "axis" in kwargs and function.__name__ in _TAKES_AXIS:
+                return function(*args, dim=kwargs.pop("axis"), **kwargs)
             if not isinstance(e, errors.TensorliteError):
                 given = (*args, *kwargs.values())
                 for x in [x for i, x in enumerate(given) if i == 0 or x is getattr(e, "obj", given)]:
@@ -306,15 +328,16 @@ def _showing_out(function):
 
 
 _SURE = {family.__name__ for family in (compare, elementwise, functions, special, steps)}  # they look for themselves
-_TAKES_OUT = frozenset(WITH_OUT.split())
+_TAKES_OUT, _TAKES_AXIS = frozenset(WITH_OUT.split()), frozenset(WITH_AXIS.split())
 
 
-def speak(namespace: dict) -> None:
-    """Put `_speaking` around the functions of a namespace that come from ops/, where pickle then finds them."""
+def speak(namespace: dict, also=()) -> None:
+    """Put `_speaking` around the functions of a namespace that come from ops/, and the others in `also`, where pickle then
+    finds them."""
     for name, function in list(namespace.items()):
         family = function.__module__ if isinstance(function, types.FunctionType) else ""
         if (
-            family.startswith("tensorlite.ops.")
+            (family.startswith("tensorlite.ops.") or name in also)
             and (family not in _SURE or function.__name__ in _TAKES_OUT)
             and not name.startswith("_")
             and not hasattr(function, "__wrapped__")

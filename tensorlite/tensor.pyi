@@ -1080,7 +1080,7 @@ class Tensor:
     @property
     def shape(self) -> Size: ...
     def share_memory_(self) -> Tensor:
-        """Move to memory that processes forked from now on share with this one: each sees what another writes. Returns self."""
+        """Move to memory that several processes share: each sees what another writes. Returns self."""
     def short(self, memory_format=None) -> Tensor:
         """This tensor as int16; itself if it is that already."""
     def sigmoid(self) -> Tensor:

@@ -104,7 +104,7 @@ def test_every_name_shows_it():
 
 
 def test_public_functions_pickle_by_name():
-    for room in (tl, tl.nn.functional, tl.linalg):
+    for room in (tl, tl.nn.functional, tl.linalg, tl.special):
         for name, function in vars(room).items():
             if inspect.isfunction(function) and not name.startswith("_"):
                 assert pickle.loads(pickle.dumps(function)) is function, name

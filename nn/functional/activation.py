@@ -9,6 +9,7 @@ from tensorlite import errors
 from tensorlite.creation import full
 from tensorlite.inplace import update
 from tensorlite.ops.convert import cast
+from tensorlite.ops.elementwise import only_tensor
 from tensorlite.ops.functions import logaddexp, relu, sigmoid, tanh
 from tensorlite.ops.fused import gelu, log_softmax as _log_softmax, softmax as _softmax
 from tensorlite.ops.select import where
@@ -147,7 +148,12 @@ def hardsigmoid(input, inplace=False) -> Tensor:
 
 def hardswish(input, inplace=False) -> Tensor:
     """x hardsigmoid(x) (Howard et al. 2019)."""
-    between = lambda x: where(x <= -3, 0.0, where(x < 3, x * (x / 6 + 0.5), x))  # noqa: E731
+
+    def between(x):
+        low, high = x <= -3, x >= 3
+        z = x.masked_fill(low | high, 0.0)  # no infinity on the side that is not used
+        return where(low, 0.0, where(high, x, z * (z / 6 + 0.5)))
+
     return _apply("hardswish", input, inplace, between)
 
 
@@ -164,7 +170,7 @@ def softshrink(input, lambd=0.5) -> Tensor:
     """
     if lambd < 0:
         _refuse("softshrink", f"lambd must not be negative, got {lambd}")
-    shrink = lambda x: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, x * 0))  # noqa: E731
+    shrink = lambda x: where(x > lambd, x - lambd, where(x < -lambd, x + lambd, where(x == x, 0.0, x)))  # noqa: E731
     return _apply("softshrink", input, False, shrink)
 
 
@@ -268,6 +274,7 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
 
     Without dim, which is deprecated, along dimension 0 of tensors of 0, 1 and 3 dimensions, else along 1, as in PyTorch.
     """
+    only_tensor("softmax", input)
     if dim is None and axis is None:
         dim = _implicit("softmax", input, _stacklevel)
     return _softmax(input, dim, _stacklevel, dtype, axis=axis)
@@ -275,6 +282,7 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Tensor:
     """x - ln sum exp(x) along dim, without overflow. Without dim: see softmax."""
+    only_tensor("log_softmax", input)
     if dim is None and axis is None:
         dim = _implicit("log_softmax", input, _stacklevel)
     return _log_softmax(input, dim, _stacklevel, dtype, axis=axis)
@@ -282,6 +290,7 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None, *, axis=None) -> Ten
 
 def softmin(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """softmax(-x) along dim. Without dim: see softmax."""
+    only_tensor("softmin", input)
     if dim is None:
         dim = _implicit("softmin", input, _stacklevel)
     return softmax(-input, dim, dtype=dtype)

@@ -18,6 +18,8 @@ _FLOOR = -1.7580993408473766  # what selu approaches at minus infinity: - scale 
 
 def check_p(name, p):
     """Refuse what is no probability."""
+    if not isinstance(p, (int, float)):
+        raise errors.DTypeError(f"{name}: the probability p must be a number, not {p!r}")
     if not 0 <= p <= 1:
         raise errors.ArgumentError(f"{name}: the probability p must be in 0..1, not {p}")
 

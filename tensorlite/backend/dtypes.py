@@ -1,6 +1,7 @@
 """Data types: tensorlite's dtype objects, the default dtype, and PyTorch's promotion rules. No arrays are made here."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -80,8 +81,10 @@ def _known(value):
         return bfloat16()
     try:
         return _KNOWN[np.dtype(name)]
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, ValueError):
         pass
+    if isinstance(getattr(value, "ndim", None), int):
+        raise DTypeError(f"a dtype is needed, not a {type(value).__name__}; use x.dtype")
     if "complex" in str(value):
         raise DTypeError(
             f"{getattr(value, '__name__', value)} is not supported: tensorlite computes with real numbers only"
@@ -189,6 +192,19 @@ def result_type(*values) -> dtype:
         if d is not None and (result is None or d.category > result.category):
             result = d
     return result
+
+
+def check_float(op, value, d) -> None:
+    """Refuse a finite Python number beyond the range of a floating-point dtype, which would become inf."""
+    if d.category == 2 and not -_top(d) <= value <= _top(d) and -math.inf < value < math.inf:
+        raise ArgumentError(
+            f"{op}: {value} does not fit into {d.name} (up to {_top(d):g}); use float('inf') for infinity"
+        )
+
+
+@functools.cache
+def _top(d):
+    return finfo(d).max
 
 
 def can_cast(from_, to) -> bool:

@@ -144,6 +144,8 @@ def along(op, input, dim, index):
     d = dims.one(op, dim, input.ndim)
     integers(op, index)
     if index.ndim != input.ndim:
+        if not index.array.size:  # it names no place, whatever its shape
+            return d
         raise errors.ShapeError(f"{op}: index has {index.ndim} dimensions, input {input.ndim}; they must be equal")
     if any(i > n for k, (i, n) in enumerate(zip(index.shape, input.shape, strict=True)) if k != d):
         raise errors.ShapeError(
@@ -170,7 +172,10 @@ def gather(input, dim, index, *, sparse_grad=False) -> Tensor:
     """
     if not input.ndim and isinstance(index, Tensor) and index.ndim < 2:  # a number counts as a vector of one
         return gather(input.reshape(1), dim, index.reshape(-1)).reshape(index.shape)
-    return TakeAlong.apply(input, index, dim=along("gather", input, dim, index))
+    dim = along("gather", input, dim, index)
+    if index.ndim != input.ndim:  # an empty index
+        return input.reshape(-1)[:0].reshape(index.shape)
+    return TakeAlong.apply(input, index, dim=dim)
 
 
 def take_along_dim(input, indices, dim=None, *, axis=None) -> Tensor:

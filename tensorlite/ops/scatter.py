@@ -155,6 +155,9 @@ def _alike(op, input, name, value):
 def _scattered(op, input, dim, index, src):
     """The key, src cut to the shape of index, and the dimension, after all checks."""
     d = along(op, input, dim, index)
+    if not index.array.size:  # nothing is written, as in PyTorch whatever the shapes are
+        none = wrap(input.device.backend.xp.zeros((0,) * input.ndim, dtype="int64"), input.device)
+        index, src = none, wrap(none.array.astype(input.array.dtype), input.device)
     if isinstance(src, Tensor) and src.ndim:
         if src.ndim != index.ndim or any(n > m for n, m in zip(index.shape, src.shape, strict=True)):
             raise errors.ShapeError(
