@@ -53,6 +53,21 @@ def test_second_gradients_of_grid_sample(mode, padding, device):
     assert tl.gradcheck(call, (x, grid)) and tl.gradgradcheck(call, (x, grid))
 
 
+@pytest.mark.parametrize("kind, mode, padding, corners", GRIDS)
+def test_second_gradients_equal_pytorchs(kind, mode, padding, corners):
+    torch = pytest.importorskip("torch")
+    rng, (shape, places) = np.random.default_rng(3), SIZES[kind]
+    arrays, results = (rng.standard_normal(shape), rng.uniform(-3.5, 3.5, places)), []
+    for t in (tl, torch):
+        x, grid = (t.tensor(a, requires_grad=True) for a in arrays)
+        y = t.nn.functional.grid_sample(x, grid, mode, padding, corners)
+        first = t.autograd.grad((y**3).sum(), (x, grid), create_graph=True)
+        second = t.autograd.grad(sum((g * g).sum() for g in first), (x, grid))
+        results.append([g.detach().numpy() for g in (*first, *second)])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_places_that_are_no_numbers(device):
     grid = tl.tensor([[[[float("nan"), 0.0], [float("inf"), 0.0], [1e30, -1e30]]]])
     for mode, padding in itertools.product(MODES, PADDING):

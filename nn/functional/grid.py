@@ -105,7 +105,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     -1 and 1 are the outer edges of the image, with align_corners the centres of its outermost pixels.
     mode: "bilinear" (of 8 pixels with depth), "nearest", or "bicubic" (Keys 1981 with a = -0.75, without depth).
     padding_mode: beyond the edges are "zeros", the pixel of the "border", or the image's "reflection".
-    All derivatives of bilinear and bicubic are right, also the second ones, which PyTorch lacks.
+    Derivatives of every order, of bilinear and bicubic also to the grid; that of nearest is 0.
 
     Raises:
         ArgumentError: an unknown mode. ShapeError: shapes that do not fit. DTypeError: integers, different dtypes.
