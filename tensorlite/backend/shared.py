@@ -6,7 +6,6 @@ files. A block is gone when no process holds it any more: nothing is left behind
 
 import mmap
 import os
-import tempfile
 import threading
 import weakref
 
@@ -41,6 +40,8 @@ def _descriptor(size):
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("tensorlite-shared")
         elif os.name == "posix":
+            import tempfile
+
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
         else:
