@@ -260,6 +260,7 @@ from tensorlite.ops.sort import isin as isin
 from tensorlite.ops.sort import msort as msort
 from tensorlite.ops.sort import unique as unique
 from tensorlite.ops.sort import unique_consecutive as unique_consecutive
+from tensorlite.ops.special import i0 as i0
 from tensorlite.ops.statistics import bincount as bincount
 from tensorlite.ops.views import as_strided as as_strided
 from tensorlite.ops.views import diag_embed as diag_embed
@@ -577,6 +578,8 @@ def hstack(tensors, *, out=None) -> Tensor:
     """Joined along the second dimension (vectors and numbers: along the first)."""
 def hypot(input, other, *, out=None) -> Tensor:
     """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
+def i0_(input) -> Tensor:
+    """i0 in place: the same memory, seen by all views; returns self."""
 def index_put_(input, indices, values, accumulate=False) -> Tensor:
     """index_put in place: the same memory, seen by all views; returns self."""
 def index_select(input, dim, index, *, out=None) -> Tensor:

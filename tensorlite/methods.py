@@ -48,7 +48,7 @@ METHODS = {
         exp exp2 expm1 log log1p log2 log10 logaddexp logaddexp2 sqrt rsqrt hypot sin cos tan asin acos atan atan2 arcsin
         arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh ldexp deg2rad rad2deg sigmoid relu""",
     steps: "sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num",
-    special: "erf erfc erfinv lgamma digamma sinc logit xlogy",
+    special: "erf erfc erfinv i0 lgamma digamma sinc logit xlogy",
     select: "clamp clamp_min clamp_max clip masked_fill",
     convert: "clone to",
     composite: """
@@ -89,7 +89,7 @@ IN_PLACE = """
     square reciprocal lerp addcmul addcdiv exp exp2 expm1 log log1p log2 log10 sqrt rsqrt hypot sin cos tan asin acos atan
     atan2 arcsin arccos arctan arctan2 sinh cosh tanh asinh acosh atanh arcsinh arccosh arctanh deg2rad rad2deg sigmoid relu
     sign sgn floor ceil round trunc fix frac copysign heaviside nextafter nan_to_num erf erfc erfinv lgamma digamma polygamma
-    sinc mvlgamma logit xlogy clamp clamp_min clamp_max clip masked_fill eq ne lt le gt ge not_equal less less_equal greater
+    sinc i0 mvlgamma logit xlogy clamp clamp_min clamp_max clip masked_fill eq ne lt le gt ge not_equal less less_equal greater
     greater_equal logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not
     bitwise_left_shift bitwise_right_shift gcd lcm ldexp
     cumsum cumprod tril triu renorm
@@ -99,7 +99,7 @@ IN_PLACE = """
 # those of them that are functions too, tl.NAME_(x), as in PyTorch
 FUNCTIONS_IN_PLACE = """
     abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip
-    cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd index_put lcm ldexp log log10 log1p log2 logit
+    cos cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm ldexp log log10 log1p log2 logit
     nan_to_num neg negative rad2deg reciprocal relu round rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero"""
 
 

@@ -1,5 +1,5 @@
 """tl.special: PyTorch's names of special functions. Most are operations of ops/ under another name; the few made of those
-stand here. Bessel functions and zeta are not among them.
+stand here. Other Bessel functions than i0 and i1, and zeta are not among them.
 
 Example:
     >>> import tensorlite as tl
@@ -22,6 +22,8 @@ from tensorlite.ops.special import (
     erf,
     erfc,
     erfinv,
+    i0,
+    i1,
     lgamma as gammaln,
     logit,
     polygamma,
@@ -33,7 +35,7 @@ from tensorlite.ops.steps import round
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "log_softmax", "logit",
+    "digamma", "entr", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "i0", "i1", "log1p", "log_softmax", "logit",
     "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy",
 ]  # fmt: skip
 

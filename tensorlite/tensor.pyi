@@ -635,6 +635,10 @@ class Tensor:
         """sqrt(x^2 + y^2), elementwise with broadcasting. Slope d/dx: x / out; d/dy: y / out. Computed without overflow. The slope at x = y = 0 is chosen as 0 (PyTorch has nan)."""
     def hypot_(self, other) -> Tensor:
         """hypot in place: the same memory, seen by all views; returns self."""
+    def i0(self) -> Tensor:
+        """The modified Bessel function of the first kind and order 0, 1/pi int_0^pi e^(x cos t) dt, elementwise."""
+    def i0_(self) -> Tensor:
+        """i0 in place: the same memory, seen by all views; returns self."""
     def index_add(self, dim, index, source, *, alpha=1) -> Tensor:
         """A copy of input with alpha * source[j] added to its slice index[j] of dimension dim; repeated ones add up."""
     def index_add_(self, dim, index, source, *, alpha=1) -> Tensor:

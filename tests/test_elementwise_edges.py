@@ -35,6 +35,7 @@ POINTS = {
     "lgamma": (lambda t, x: t.lgamma(x), [1.0, 2.0, 0.5, -0.5, 1e10, 1e-300, inf, nan]),
     "digamma": (lambda t, x: t.digamma(x), [1.0, 2.0, 0.5, -0.5, -10.5, 1e10]),
     "polygamma 2": (lambda t, x: t.polygamma(2, x), [1.0, 2.0, 0.5, 40.0]),
+    "i0": (lambda t, x: t.i0(x), [0.0, -0.0, 1.0, -0.5, SUBNORMAL, nan]),
     "sinc": (lambda t, x: t.sinc(x), [0.0, -0.0, 1.0, 0.5, SUBNORMAL, inf, nan]),
     "trunc": (lambda t, x: t.trunc(x), [0.0, -0.0, -0.5, 1.5, HUGE, inf, nan]),
     "frac": (lambda t, x: t.frac(x), [0.0, -0.5, 1.5, HUGE, SUBNORMAL, inf, nan]),
@@ -202,6 +203,8 @@ PRECISE = {
     "polygamma 3": (lambda x: tl.polygamma(3, x), lambda x: scipy.special.polygamma(3, x), SMALL, 1e-14),
     "sigmoid": (tl.sigmoid, scipy.special.expit, np.linspace(-700, 700, 4001), 5e-16),
     "logit": (tl.logit, scipy.special.logit, np.r_[np.linspace(0.001, 0.999, 999), 1e-300, 0.5 + 1e-9], 1e-15),
+    "i0": (tl.i0, scipy.special.i0, np.r_[np.linspace(-80, 80, 1001), 1e-300], 1e-13),
+    "i1": (tl.special.i1, scipy.special.i1, np.r_[np.linspace(-80, 80, 1001), 1e-300], 1e-13),
     "sinc": (tl.sinc, np.sinc, np.r_[np.linspace(-0.99, 0.99, 401), 1e-9], 5e-15),
 }
 
@@ -217,6 +220,13 @@ def test_precision(name, device):
     got = host(f(tl.tensor(small)))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got[kept], want[kept], rtol=5e-6 if name in ("lgamma", "digamma") else 1e-6, atol=1e-7)
+
+
+def test_bessel_functions_up_to_the_largest_numbers(device):
+    x = np.array([300.0, -500.0, 709.0])
+    for f, ref in ((tl.i0, scipy.special.i0), (tl.special.i1, scipy.special.i1)):
+        np.testing.assert_allclose(host(f(tl.tensor(x))), ref(x), rtol=3e-13)
+    assert tl.i0(tl.tensor([713.0, float("inf")], dtype=tl.float64)).tolist()[1] == np.inf  # PyTorch has nan there
 
 
 def test_roots_of_the_gamma_functions_keep_their_digits(device):

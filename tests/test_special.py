@@ -15,7 +15,7 @@ SPREAD = [-3.0, -1.0, -0.4, 0.0, 0.3, 0.9, 1.0, 2.5, 7.0]
 
 SPECIAL = {
     **{name: (lambda s, x, name=name: getattr(s, name)(x), SPREAD) for name in (
-        "erf", "erfc", "exp2", "expit", "expm1", "ndtr", "sinc", "round", "entr")},
+        "erf", "erfc", "exp2", "expit", "expm1", "ndtr", "sinc", "round", "entr", "i0", "i1")},
     **{name: (lambda s, x, name=name: getattr(s, name)(x), [0.1, 0.5, 0.9]) for name in (
         "erfinv", "logit", "ndtri", "gammaln", "digamma", "psi", "log1p")},
     "logit with eps": (lambda s, x: s.logit(x, eps=0.2), [0.1, 0.5, 0.9]),

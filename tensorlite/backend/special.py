@@ -102,6 +102,23 @@ class SpecialFunctions:
         near = near * near_u if order % 2 else near
         return math.pi**order * xp.where(xp.abs(u) < bound, near, far)
 
+    @_wide
+    def i0(self, x, order=0):
+        """The modified Bessel function I0 or its derivative of any order: the mean over angles a of cos(a)^order e^(x cos a),
+        by the trapezoidal rule, which is exact to rounding for 4 * 64 angles while I0 is finite. Relative error 1e-13 at
+        x = 700, less for smaller ones."""
+        n = 64 if x.dtype == self.xp.float64 else 24
+        x = x.astype(self.xp.float64, copy=False)
+        total = self.xp.zeros_like(x)
+        for j in range(n):
+            c = math.cos((j + 0.5) * math.pi / (2 * n))  # a quarter of the circle stands for all of it
+            half, weight = self.xp.sinh(0.5 * c * x), c**order / n
+            if order % 2:
+                total += (2 * weight * half) * self.xp.cosh(0.5 * c * x)  # sinh(c x)
+            else:
+                total += weight + (2 * weight * half) * half  # cosh(c x)
+        return total
+
     # ---------------------------------------------------------------- the error function
     def _erfc_series(self, z):
         """exp(z^2) erfc(z) for z >= 0."""

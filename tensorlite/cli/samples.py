@@ -43,6 +43,7 @@ def _calls(device):
         "lerp": ([x, (4,), (3, 1)], lambda op, a, c, w: op.apply(a, c, w)),
         "polygamma": ([x], lambda op, a: op.apply(a, n=1)),
         "sinc": ([x], lambda op, a: op.apply(a)),
+        "i0": ([x], lambda op, a: op.apply(a)),
         "nan_to_num": ([x], lambda op, a: op.apply(a, nan=0.0, posinf=1.0, neginf=-1.0)),
         "clone": ([x], lambda op, a: op.apply(a)),
         "alias": ([x], lambda op, a: op.apply(a)),

@@ -14,7 +14,7 @@ from tensorlite.ops.elementwise import constant, function, only_tensor
 from tensorlite.ops.select import Clamp
 from tensorlite.tensor import Tensor
 
-__all__ = ["digamma", "erf", "erfc", "erfinv", "lgamma", "logit", "polygamma", "sinc", "xlogy"]
+__all__ = ["digamma", "erf", "erfc", "erfinv", "i0", "lgamma", "logit", "polygamma", "sinc", "xlogy"]
 
 
 # ---------------------------------------------------------------- the error function
@@ -83,6 +83,17 @@ class Sinc(Op):
         return b.sinc(x, order)
 
     rules = lambda m, g, x, order: g * m.sinc(x, order=order + 1)  # noqa: E731
+
+
+class I0(Op):
+    """With its derivatives of every order; the first is I1."""
+
+    name, formula, local = "i0", "(d/dx)^order 1/pi int_0^pi e^(x cos t) dt", "i0(order + 1, x)"
+
+    def forward(b, x, *, order=0):
+        return b.i0(x, order)
+
+    rules = lambda m, g, x, order: g * m.i0(x, order=order + 1)  # noqa: E731
 
 
 class Logit(Elementwise):
@@ -168,6 +179,22 @@ def polygamma(n, input) -> Tensor:
 def sinc(input) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0, elementwise. Derivatives of every order are right at 0 too (PyTorch's second is nan)."""
     return Sinc.apply(_floating("sinc", input))
+
+
+def i0(input) -> Tensor:
+    """The modified Bessel function of the first kind and order 0, 1/pi int_0^pi e^(x cos t) dt, elementwise.
+
+    Example:
+        >>> import tensorlite as tl
+        >>> tl.i0(tl.tensor([0.0, 1.0]))
+        tensor([1.0000, 1.2661])
+    """
+    return I0.apply(_floating("i0", input))
+
+
+def i1(input) -> Tensor:
+    """The modified Bessel function of the first kind and order 1, the derivative of i0, elementwise: tl.special.i1."""
+    return I0.apply(_floating("i1", input), order=1)
 
 
 def logit(input, eps=None) -> Tensor:

@@ -15,6 +15,16 @@ def _bools(op, f):
             f"{op}: bools have no power, quotient or remainder; convert one first, e.g. x.int(): x bool (1,)")  # fmt: skip
 
 
+bessel = [
+    unary("i0", scipy.special.i0, low=-4.0, high=4.0),
+    Record(
+        "i0",
+        lambda t, x: t.special.i1(x),
+        scipy.special.i1,
+        lambda rng: [Case((np.array([0.0, -0.02, 1.0, -7.5]),))],
+        name="i1",
+    ),
+]
 arithmetic = [
     binary("add", np.add, "add", errors=(_MISFIT,)),
     binary("sub", np.subtract, "sub", errors=((
@@ -202,4 +212,4 @@ copies = [
     Record("to_device", _elsewhere, np.array, _some, ints=True, torch=False),
 ]  # fmt: skip
 
-RECORDS = [*arithmetic, *functions, *comparisons, *selection, *copies]
+RECORDS = [*arithmetic, *bessel, *functions, *comparisons, *selection, *copies]
