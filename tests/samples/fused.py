@@ -58,7 +58,7 @@ def _softmax_with_inf(rng):
 
 def _along_errors(name):
     return (
-        (lambda t: getattr(t.nn.functional, name)(t.ones(2, 3)), errors.ArgumentError, f"{name}: dim must be given, e.g. dim=-1"),
+        (lambda t: getattr(t, name)(t.ones(2, 3)), errors.ArgumentError, f"{name}: dim must be given, e.g. dim=-1"),
         (lambda t: getattr(t.nn.functional, name)(t.tensor([1, 2]), dim=0), errors.DTypeError,
          f"{name}: a floating-point tensor is needed, got int64 (2,); use x.float()"),
         (lambda t: getattr(t.nn.functional, name)(t.ones(2), dim=1), errors.IndexRangeError, f"{name}: dim 1 is out of range"),
