@@ -73,6 +73,15 @@ def test_an_empty_index_may_have_any_shape(name, shape, device):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("reduce", ["add", "multiply", None])
+def test_an_empty_index_with_reduce(reduce, device):
+    x, src = tl.ones(2, 3, requires_grad=True), tl.ones(2, 3, requires_grad=True)
+    for i in (tl.zeros(0, dtype=tl.int64), tl.zeros(0, 3, dtype=tl.int64)):
+        assert x.detach().scatter(0, i, 2.0, reduce=reduce).tolist() == [[1.0] * 3] * 2
+        gx, gs = tl.autograd.grad(x.scatter(0, i, src, reduce=reduce).sum(), (x, src))
+        assert gx.tolist() == [[1.0] * 3] * 2 and gs.tolist() == [[0.0] * 3] * 2
+
+
 A = errors.ArgumentError
 WRONG = {  # call: (error, its text)
     "can_cast": (

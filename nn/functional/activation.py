@@ -8,6 +8,7 @@ import warnings
 from tensorlite import errors
 from tensorlite.creation import full
 from tensorlite.inplace import update
+from tensorlite.ops import functions
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import only_tensor
 from tensorlite.ops.functions import logaddexp, relu, sigmoid, tanh
@@ -148,13 +149,7 @@ def hardsigmoid(input, inplace=False) -> Tensor:
 
 def hardswish(input, inplace=False) -> Tensor:
     """x hardsigmoid(x) (Howard et al. 2019)."""
-
-    def between(x):
-        low, high = x <= -3, x >= 3
-        z = x.masked_fill(low | high, 0.0)  # no infinity on the side that is not used
-        return where(low, 0.0, where(high, x, z * (z / 6 + 0.5)))
-
-    return _apply("hardswish", input, inplace, between)
+    return _apply("hardswish", input, inplace, functions.hardswish)
 
 
 def hardshrink(input, lambd=0.5) -> Tensor:
@@ -203,12 +198,12 @@ def celu(input, alpha=1.0, inplace=False) -> Tensor:
 
 def silu(input, inplace=False) -> Tensor:
     """x sigmoid(x) (Elfwing et al. 2017)."""
-    return _apply("silu", input, inplace, lambda x: x * sigmoid(x))
+    return _apply("silu", input, inplace, functions.silu)
 
 
 def mish(input, inplace=False) -> Tensor:
     """x tanh(ln(1 + e^x)) (Misra 2019)."""
-    return _apply("mish", input, inplace, lambda x: x * tanh(logaddexp(x, 0.0)))
+    return _apply("mish", input, inplace, functions.mish)
 
 
 def softplus(input, beta=1.0, threshold=20.0) -> Tensor:

@@ -286,6 +286,49 @@ class Sigmoid(Elementwise):
     rules = lambda m, g, out: g * (out * (1 - out))  # noqa: E731
 
 
+class Silu(Elementwise):
+    name, formula, local, floats = "silu", "x sigmoid(x)", "s (1 + x (1 - s)), s = sigmoid(x)", True
+
+    def forward(b, x):
+        return x * b.sigmoid(x)
+
+    def _slope(m, g, x):
+        s = m.sigmoid(x)
+        return g * (s * (1 + x * (1 - s)))  # one product with g: an infinite one does not meet itself with two signs
+
+    rules = _slope
+
+
+class Mish(Elementwise):
+    name, formula, local, floats = (
+        "mish",
+        "x tanh(ln(1 + e^x))",
+        "t + x sigmoid(x) (1 - t^2), t = tanh(ln(1 + e^x))",
+        True,
+    )
+
+    def forward(b, x):
+        return x * b.xp.tanh(b.xp.logaddexp(x, b.number(0.0, x.dtype)))
+
+    def _slope(m, g, x):
+        t = m.tanh(m.logaddexp(x, 0.0))
+        return g * (t + x * m.sigmoid(x) * (1 - t * t))
+
+    rules = _slope
+
+
+class Hardswish(Elementwise):
+    """The slopes at the kinks are those of the pieces outside."""
+
+    name, formula, local, floats = "hardswish", "x min(max(x / 6 + 1/2, 0), 1)", "0, x / 3 + 1/2, or 1", True
+
+    def forward(b, x):
+        xp, z = b.xp, b.xp.clip(x, -3, 3)  # no infinity on the side that is not used
+        return xp.where(x <= -3, 0, xp.where(x >= 3, x, z * (z / 6 + 0.5))).astype(x.dtype, copy=False)
+
+    rules = lambda m, g, x: m.where(x <= -3, 0.0, m.where(x < 3, g * (x / 3 + 0.5), g))  # noqa: E731
+
+
 class Relu(Elementwise):
     """The slope at 0 is chosen as 0; nan stays nan, with slope 1."""
 
@@ -327,3 +370,6 @@ def deg2rad(input) -> Tensor:
 def rad2deg(input) -> Tensor:
     """input * 180 / pi: radians as degrees."""
     return Mul.apply(input, 180 / math.pi)
+
+
+silu, mish, hardswish = (function(op) for op in (Silu, Mish, Hardswish))  # in nn.functional

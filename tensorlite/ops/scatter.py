@@ -155,9 +155,12 @@ def _alike(op, input, name, value):
 def _scattered(op, input, dim, index, src):
     """The key, src cut to the shape of index, and the dimension, after all checks."""
     d = along(op, input, dim, index)
-    if not index.array.size:  # nothing is written, as in PyTorch whatever the shapes are
-        none = wrap(input.device.backend.xp.zeros((0,) * input.ndim, dtype="int64"), input.device)
-        index, src = none, wrap(none.array.astype(input.array.dtype), input.device)
+    if not index.array.size:  # nothing is written, whatever the shapes are
+        shape = (0,) * input.ndim
+        index, none = (
+            wrap(input.device.backend.xp.zeros(shape, dtype=d), input.device) for d in ("int64", input.array.dtype)
+        )
+        src = src.reshape(-1)[:0].reshape(shape) if isinstance(src, Tensor) else none
     if isinstance(src, Tensor) and src.ndim:
         if src.ndim != index.ndim or any(n > m for n, m in zip(index.shape, src.shape, strict=True)):
             raise errors.ShapeError(
@@ -215,7 +218,7 @@ def _full(input, value, shape):
     """A value for each place."""
     if not isinstance(value, Tensor):
         value = wrap(input.device.backend.xp.full((), value, dtype=input.array.dtype), input.device)
-    return value if value.shape == tuple(shape) else value.expand(tuple(shape))
+    return value if value.shape == tuple(shape) or not value.array.size else value.expand(tuple(shape))
 
 
 def scatter_add(input, dim, index, src) -> Tensor:

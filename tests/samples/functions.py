@@ -49,6 +49,12 @@ def _numbers(op, f, ref, x, *pairs, **kw):
     return Record(op, lambda t, x, y: getattr(t, f)(x, y), ref, cases, name=f"{f}_of_a_number", **kw)
 
 
+def _activation(op, ref, **kw):
+    """A record for a function of nn.functional, which takes floats only."""
+    call = lambda t, x: getattr(t.nn.functional, op)(x)  # noqa: E731
+    return dataclasses.replace(unary(op, ref, ints=False, result="same", **kw), call=call)
+
+
 def _polygamma(x, n):
     return scipy.special.polygamma(n, x)
 
@@ -77,6 +83,9 @@ special = [
            lambda rng: [Case((values(rng, (3, 4), -0.5, 1.5, away=(0.1, 0.9)),), {"eps": 0.1})], name="logit_eps"),
     binary("xlogy", scipy.special.xlogy, low2=0.3, high2=3.0, result="float", kinks="y = 0", gap=0.3),
     _numbers("xlogy", "xlogy", scipy.special.xlogy, (0.3, 2.0), (None, 2.5), (2, None), (0.0, None)),
+    _activation("silu", lambda x: x * scipy.special.expit(x)),
+    _activation("mish", lambda x: x * np.tanh(np.log1p(np.exp(x)))),
+    _activation("hardswish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1), low=-4.5, high=4.5, away=(-3, 3), kinks="-3, 3"),
     dataclasses.replace(binary("xlog1py", scipy.special.xlog1py, low2=-0.7, high2=3.0, result="float", kinks="y = -1", gap=0.3),
                         call=lambda t, x, y: t.special.xlog1py(x, y)),
     dataclasses.replace(unary("entr", scipy.special.entr, low=0.2, high=3.0, kinks="0"), call=lambda t, x: t.special.entr(x)),
