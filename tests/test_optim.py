@@ -163,6 +163,9 @@ def test_repr_is_pytorchs_and_a_deep_copy_goes_on_by_itself(kind):
     params = parameters(tl, kind=kind)
     opt = getattr(tl.optim, kind)(params)
     assert repr(opt) == repr(getattr(torch.optim, kind)(parameters(torch, kind=kind)))
+    if kind != "LBFGS":  # it takes one group only
+        groups = [[{"params": [p]} for p in parameters(t, kind=kind)] for t in (tl, torch)]
+        assert repr(getattr(tl.optim, kind)(groups[0])) == repr(getattr(torch.optim, kind)(groups[1]))
     advance(tl, opt, params, range(3, 6))
     before, other = read(params), copy.deepcopy(opt)
     before = [a.copy() for a in before]

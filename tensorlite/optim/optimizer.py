@@ -307,7 +307,11 @@ class Optimizer:
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
-            lines += [f"Parameter Group {i}", *[f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]]
+            lines += [
+                *[""] * bool(i),
+                f"Parameter Group {i}",
+                *[f"    {k}: {group[k]}" for k in sorted(group) if k != "params"],
+            ]
         return "\n".join([*lines, ")"])
 
 
