@@ -216,3 +216,15 @@ def test_softmax_without_dim_as_pytorchs(name, shape):
             assert len(said) == 1
     for other in results[1:]:
         np.testing.assert_allclose(results[0], other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["silu", "mish", "hardswish", "softshrink", "hardshrink", "softplus", "logsigmoid"])
+@pytest.mark.parametrize("g", [float("inf"), -float("inf"), 0.0])
+def test_infinite_gradients(torch, device, name, g):
+    """An infinite gradient times the slope, with the sign of the slope: no nan where PyTorch has none."""
+    found = []
+    for lib in (tl, torch):
+        x = lib.tensor([-20.0, -2.0, -1.0, -0.3, 0.0, 0.4, 2.5, 20.0], dtype=lib.float64, requires_grad=True)
+        (h,) = lib.autograd.grad(getattr(lib.nn.functional, name)(x), x, lib.full((8,), g, dtype=lib.float64))
+        found.append(h.tolist())
+    np.testing.assert_array_equal(*found)

@@ -8,7 +8,7 @@ import warnings
 from tensorlite import errors
 from tensorlite.creation import full
 from tensorlite.inplace import update
-from tensorlite.ops import functions
+from tensorlite.ops import functions, fused
 from tensorlite.ops.convert import cast
 from tensorlite.ops.elementwise import only_tensor
 from tensorlite.ops.functions import logaddexp, relu, sigmoid, tanh
@@ -198,12 +198,12 @@ def celu(input, alpha=1.0, inplace=False) -> Tensor:
 
 def silu(input, inplace=False) -> Tensor:
     """x sigmoid(x) (Elfwing et al. 2017)."""
-    return _apply("silu", input, inplace, functions.silu)
+    return _apply("silu", input, inplace, fused.silu)
 
 
 def mish(input, inplace=False) -> Tensor:
     """x tanh(ln(1 + e^x)) (Misra 2019)."""
-    return _apply("mish", input, inplace, functions.mish)
+    return _apply("mish", input, inplace, fused.mish)
 
 
 def softplus(input, beta=1.0, threshold=20.0) -> Tensor:

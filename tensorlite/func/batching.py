@@ -33,7 +33,7 @@ def elementwise(op, call):
 
 
 @rule(
-    "where addcmul addcdiv clamp clamp_between cast clone alias to_device view_dtype gelu sinc i0 nan_to_num polygamma lerp"
+    "where addcmul addcdiv clamp clamp_between cast clone alias to_device view_dtype gelu silu mish sinc i0 nan_to_num polygamma lerp"
 )
 def alike(op, call):
     """Element by element, with arguments that say nothing about dimensions."""

@@ -286,37 +286,6 @@ class Sigmoid(Elementwise):
     rules = lambda m, g, out: g * (out * (1 - out))  # noqa: E731
 
 
-class Silu(Elementwise):
-    name, formula, local, floats = "silu", "x sigmoid(x)", "s (1 + x (1 - s)), s = sigmoid(x)", True
-
-    def forward(b, x):
-        return x * b.sigmoid(x)
-
-    def _slope(m, g, x):
-        s = m.sigmoid(x)
-        return g * (s * (1 + x * (1 - s)))  # one product with g: an infinite one does not meet itself with two signs
-
-    rules = _slope
-
-
-class Mish(Elementwise):
-    name, formula, local, floats = (
-        "mish",
-        "x tanh(ln(1 + e^x))",
-        "t + x sigmoid(x) (1 - t^2), t = tanh(ln(1 + e^x))",
-        True,
-    )
-
-    def forward(b, x):
-        return x * b.xp.tanh(b.xp.logaddexp(x, b.number(0.0, x.dtype)))
-
-    def _slope(m, g, x):
-        t = m.tanh(m.logaddexp(x, 0.0))
-        return g * (t + x * m.sigmoid(x) * (1 - t * t))
-
-    rules = _slope
-
-
 class Hardswish(Elementwise):
     """The slopes at the kinks are those of the pieces outside."""
 
@@ -372,4 +341,4 @@ def rad2deg(input) -> Tensor:
     return Mul.apply(input, 180 / math.pi)
 
 
-silu, mish, hardswish = (function(op) for op in (Silu, Mish, Hardswish))  # in nn.functional
+hardswish = function(Hardswish)  # in nn.functional

@@ -11,6 +11,7 @@ from tensorlite.backend import dtypes
 from tensorlite.op import Fused, Op
 from tensorlite.ops import dims
 from tensorlite.ops.convert import cast
+from tensorlite.ops.functions import logaddexp
 from tensorlite.tensor import Tensor, mode, path
 
 __all__ = ["log_softmax", "softmax"]
@@ -96,6 +97,40 @@ class Gelu(Fused):
         if approximate == "tanh":
             return 0.5 * x * (1 + (math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)).tanh())
         return 0.5 * x * (1 + (x * math.sqrt(0.5)).erf())
+
+
+class Silu(Fused):
+    """Elfwing et al. 2017. One product with g: an infinite one does not meet itself with two signs."""
+
+    name, formula, local = "silu", "x sigmoid(x)", "s (1 + x (1 - s)), s = sigmoid(x)"
+    extras = ("s",)
+
+    def forward(b, x):
+        s = b.sigmoid(x)
+        return x * s, (s,)
+
+    def backward(b, g, needs, into, x, s):
+        return g * (s * (1 + x * (1 - s)))
+
+    def plain(x):
+        return x * x.sigmoid()
+
+
+class Mish(Fused):
+    """Misra 2019. One product with g, as silu."""
+
+    name, formula, local = "mish", "x tanh(ln(1 + e^x))", "t + x sigmoid(x) (1 - t^2), t = tanh(ln(1 + e^x))"
+    extras = ("t",)
+
+    def forward(b, x):
+        t = b.xp.tanh(b.xp.logaddexp(x, b.number(0.0, x.dtype)))
+        return x * t, (t,)
+
+    def backward(b, g, needs, into, x, t):
+        return g * (t + x * b.sigmoid(x) * (1 - t * t))
+
+    def plain(x):
+        return x * logaddexp(x, 0.0).tanh()
 
 
 class LayerNorm(Fused):
@@ -225,6 +260,16 @@ def gelu(input, approximate="none") -> Tensor:
     return Gelu.apply(
         cast(input, dtypes.get_default_dtype()) if input.dtype.category < 2 else input, approximate=approximate
     )
+
+
+def silu(input) -> Tensor:
+    """x sigmoid(x)."""
+    return Silu.apply(input)
+
+
+def mish(input) -> Tensor:
+    """x tanh(ln(1 + e^x))."""
+    return Mish.apply(input)
 
 
 def _normalised(name, input, shape, weight, bias=None):
