@@ -83,7 +83,7 @@ def _known(value):
         return _KNOWN[np.dtype(name)]
     except (TypeError, KeyError, ValueError):
         pass
-    if isinstance(getattr(value, "ndim", None), int):
+    if isinstance(getattr(value, "ndim", None), int) and not isinstance(value, np.dtype):
         raise DTypeError(f"a dtype is needed, not a {type(value).__name__}; use x.dtype")
     if "complex" in str(value):
         raise DTypeError(

@@ -115,6 +115,8 @@ def _calls(device):
         "linear": ([(2, 3, 4), (5, 4), (5,)], lambda op, a, w, c: op.apply(a, w, c)),
         "softmax": ([x], lambda op, a: op.apply(a, dim=1)),
         "log_softmax": ([x], lambda op, a: op.apply(a, dim=1)),
+        "silu": ([x], lambda op, a: op.apply(a)),
+        "mish": ([x], lambda op, a: op.apply(a)),
         "gelu": ([x], lambda op, a: op.apply(a, approximate="none") + op.apply(a, approximate="tanh")),
         "layer_norm": ([x, (4,), (4,)], lambda op, a, w, c: op.apply(a, w, c, **norm)),
         "rms_norm": ([x, (4,)], lambda op, a, w: op.apply(a, w, **norm)),
