@@ -25,7 +25,7 @@ SYSTEMS = {
     "jax": System("jax", STEPS, "JAX"),
     "autograd": System("autograd", STEPS),
     "mygrad": System("mygrad", STEPS, "MyGrad"),
-    "tinygrad": System("tinygrad", STEPS),
+    "tinygrad": System("tinygrad", ("W1s", "W2")),
     "micrograd": System("micrograd", ("W3",)),
 }
 COMPILED = {"torch": ("torch", "torch.compile"), "tensorlite": (OURS, "tensorlite+fast")}
@@ -51,13 +51,15 @@ def environment(system, threads) -> dict:
     made = {**os.environ, **dict.fromkeys(THREADS, str(threads))}
     if system in (*COMPILED["tensorlite"], "by_hand"):
         made["TENSORLITE_FAST"] = "1" if system == "tensorlite+fast" else "0"
-    made["JAX_PLATFORMS"] = "cpu"
+    made |= {"JAX_PLATFORMS": "cpu", "DEV": "CPU"}  # JAX and tinygrad
     return made
 
 
 def prepare(system, threads):
     """Settings inside of the measured process, before anything is built."""
-    if system == "jax" and hasattr(os, "sched_setaffinity"):  # XLA makes as many threads as it sees cores
+    if system in ("jax", "tinygrad") and hasattr(
+        os, "sched_setaffinity"
+    ):  # they make as many threads as they see cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     if system in COMPILED["torch"]:
         import torch
