@@ -128,14 +128,6 @@ from tensorlite.nn.functional.distance import pairwise_distance as pairwise_dist
 from tensorlite.nn.functional.distance import pdist as pdist
 from tensorlite.nn.functional.normalization import group_norm as group_norm
 from tensorlite.nn.functional.toplevel import affine_grid_generator as affine_grid_generator
-from tensorlite.nn.functional.toplevel import alpha_dropout as alpha_dropout
-from tensorlite.nn.functional.toplevel import alpha_dropout_ as alpha_dropout_
-from tensorlite.nn.functional.toplevel import dropout as dropout
-from tensorlite.nn.functional.toplevel import dropout_ as dropout_
-from tensorlite.nn.functional.toplevel import feature_alpha_dropout as feature_alpha_dropout
-from tensorlite.nn.functional.toplevel import feature_alpha_dropout_ as feature_alpha_dropout_
-from tensorlite.nn.functional.toplevel import feature_dropout as feature_dropout
-from tensorlite.nn.functional.toplevel import feature_dropout_ as feature_dropout_
 from tensorlite.nn.functional.toplevel import grid_sampler as _grid_sampler_2d
 from tensorlite.nn.functional.toplevel import grid_sampler as _grid_sampler_3d
 from tensorlite.nn.functional.toplevel import grid_sampler as grid_sampler
@@ -331,6 +323,10 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None) -> Tensor:
     """beta input + alpha outer(vec1, vec2)."""
 def all(input, dim=None, keepdim=False, *, out=None, **kw) -> Tensor:
     """Whether all elements over dim are true (not 0), as bool (of uint8 PyTorch gives uint8); over dim=() nothing is reduced."""
+def alpha_dropout(input, p, train) -> Tensor:
+    """F.alpha_dropout(input, p, train)."""
+def alpha_dropout_(input, p, train) -> Tensor:
+    """F.alpha_dropout(input, p, train) in place."""
 def amax(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
     """The maximum over `dim` (an int, a tuple, or () for all); ties share the gradient evenly."""
 def amin(input, dim=(), keepdim=False, *, out=None, **kw) -> Tensor:
@@ -486,6 +482,10 @@ def divide(input, other, *, rounding_mode=None, out=None) -> Tensor:
 def dot(input, tensor, *, out=None) -> Tensor:
     """The sum of products of two vectors of one length."""
 double: _dtype
+def dropout(input, p, train) -> Tensor:
+    """F.dropout(input, p, train)."""
+def dropout_(input, p, train) -> Tensor:
+    """F.dropout(input, p, train) in place."""
 def dstack(tensors, *, out=None) -> Tensor:
     """Joined along the third dimension."""
 e: builtins.float
@@ -517,6 +517,14 @@ def expm1(input, *, out=None) -> Tensor:
     """e^x - 1, elementwise. Slope d/dx: out + 1."""
 def expm1_(input) -> Any:
     """expm1 in place: the same memory, seen by all views; returns self."""
+def feature_alpha_dropout(input, p, train) -> Tensor:
+    """F.feature_alpha_dropout(input, p, train)."""
+def feature_alpha_dropout_(input, p, train) -> Tensor:
+    """F.feature_alpha_dropout(input, p, train) in place."""
+def feature_dropout(input, p, train) -> Tensor:
+    """F.feature_dropout(input, p, train)."""
+def feature_dropout_(input, p, train) -> Tensor:
+    """F.feature_dropout(input, p, train) in place."""
 def fix(input, *, out=None) -> Tensor:
     """x towards 0, elementwise. Slope d/dx: 0."""
 def fix_(input) -> Any:

@@ -22,9 +22,8 @@ class Elementwise(Op):
 
     floats = False  # integers become the default floating-point dtype first
     wraps = True  # a number beyond the range of an integer dtype is taken modulo its size, as in PyTorch; comparisons do not
-    numbers_in_float32 = (
-        False  # a number that float16 does not hold, beside a tensor of it, counts in float32, as in PyTorch
-    )
+    # whether a number that float16 does not hold, beside a tensor of it, counts in float32, as in PyTorch
+    numbers_in_float32 = False
 
     @classmethod
     def read(op):

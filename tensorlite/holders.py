@@ -7,6 +7,9 @@ the array does not itself look into another's. Elsewhere the answer is always no
 import sys
 
 _count = getattr(sys, "getrefcount", lambda x: sys.maxsize)
+_ALONE = (
+    _FREE
+) = -1  # what it counts for an array that only a tensor holds, or only a leaf and an optimizer; never, so far
 
 
 def _of_array(tensor):
@@ -32,12 +35,9 @@ class _Sample:
     """Stands for a tensor, or for a leaf, whose array only the engine holds."""
 
 
-_ALONE = _FREE = sys.maxsize
 if hasattr(sys, "getrefcount"):  # what CPython counts is measured: it depends on how a version calls functions
     _sample = _Sample()
     _sample.array = bytearray()
     _ALONE = _of_array(_sample)
     _sample.buffer = _sample.array  # the leaf and the optimizer hold it
     _FREE = _of_buffer(_sample)
-else:
-    _FREE = 0

@@ -47,9 +47,7 @@ class Op:
     way = facts = ()  # what the walk, and `apply`, ask of the op, looked up together; set by `settle`
     variadic = False  # any number of inputs; `rule(m, g, i, extras..., args...)` serves them all
     shares = None  # shares(node, g, seen, create): the gradients of a user-defined op, see function.py
-    ordered = (
-        False  # the result lies in order in memory, row by row, however the inputs lie: view() takes it, as in PyTorch
-    )
+    ordered = False  # the result lies in memory row by row, however the inputs lie: view() takes it, as in PyTorch
     moves = False  # the result lies on the device `args["device"]`
     add_into = None  # add_into(b, total, g, **args): add the share of the only input straight into its gradient
 

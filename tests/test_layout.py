@@ -345,7 +345,7 @@ def test_planted_imports_are_found(tmp_path, fault):
 def test_planted_files_are_found(tmp_path):
     plant(tmp_path, {"nn/long.py": "pass\n" * MOST_LINES})
     (tmp_path / "nn/bare.py").write_text("import math\n", encoding="utf-8")
-    text = "see /" + "tmp/x, a/tmp/x, https://x.org/work/ and https://pypi." + "org/p\n"
+    text = "see /" + "tmp/x, a/tmp/x, https://x.org/" + "work/ and https://pypi." + "org/p\n"
     (tmp_path / "notes.md").write_text(text + "fine\n", encoding="utf-8")
     found = list(file_violations(python_files(tmp_path), tmp_path))
     assert [line.split(",")[0] for line in found] == [

@@ -1,6 +1,8 @@
 """Small parameters stepped as one array: the same numbers as one by one, whatever a user does in between."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -369,3 +371,20 @@ def test_saved_models_are_as_large_as_before(tmp_path):
     assert (tmp_path / "model").stat().st_size < before + 500
     found = tl.load(tmp_path / "model")
     assert all((found[k] == v).all() for k, v in run.model.state_dict().items())
+
+
+def test_nothing_is_moved_where_references_are_not_counted():
+    program = """
+import sys
+del sys.getrefcount
+import tensorlite as tl
+p = [tl.nn.Parameter(tl.ones(3)), tl.nn.Parameter(tl.ones(4))]
+optimizer = tl.optim.SGD(p, lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    sum(x.sum() for x in p).backward()
+    optimizer.step()
+print([side.flat for side in optimizer._sides.values()], round(p[0][0].item(), 4))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[None]", "0.7"]

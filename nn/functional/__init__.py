@@ -64,6 +64,5 @@ _OWN = (
     "batch_norm", "bilinear", "celu", "elu", "glu", "group_norm", "gumbel_softmax", "hardshrink", "hardtanh", "instance_norm",
     "normalize", "relu6", "rrelu", "scaled_dot_product_attention", "softplus", "softshrink", "threshold",
 )  # fmt: skip
-methods.speak(
-    globals(), _OWN
-)  # a list in the place of a tensor is refused in words, and a word in the place of a number
+# a list in the place of a tensor is refused in words, and a word in the place of a number
+methods.speak(globals(), _OWN)

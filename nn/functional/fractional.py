@@ -1,5 +1,7 @@
 """Maxima of windows at random distances: fractional_max_pool2d and 3d (Graham 2014); adaptive ones with their places."""
 
+import math
+
 from tensorlite import errors
 from tensorlite.creation import arange
 from tensorlite.ops.conv import batched, per_axis, times
@@ -62,20 +64,13 @@ def _pool(name, rank, input, kernel_size, output_size, output_ratio, return_indi
         seen = starts.unsqueeze(-1) + arange(k, device=x.device)  # (N, C, o, k)
         shape = [o if i == d else k if i == rank + d else 1 for i in range(2 * rank)]
         at = at * n + seen.reshape(*x.shape[:2], *shape)
-    at = at.reshape(*x.shape[:2], at[0, 0].numel() // _product(kernel), _product(kernel))
+    at = at.reshape(*x.shape[:2], math.prod(out), math.prod(kernel))
     flat = x.flatten(2)
     windows = gather(flat, 2, at.flatten(2)).reshape(at.shape)
     index = gather(at, 3, argmax(windows.detach(), 3, keepdim=True)).squeeze(3)  # (N, C, windows)
     shape = (*x.shape[:2], *out) if many else (x.shape[1], *out)
     y = gather(flat, 2, index).reshape(*shape)
     return (y, index.reshape(*shape)) if return_indices else y
-
-
-def _product(numbers):
-    total = 1
-    for n in numbers:
-        total *= n
-    return total
 
 
 def fractional_max_pool2d(

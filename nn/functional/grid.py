@@ -13,7 +13,7 @@ from tensorlite.tensor import Tensor, mode as state, path
 
 __all__ = ["affine_grid", "grid_sample"]
 
-_MODES, _PADDING = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+MODES, PADDING = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
 
 def _refuse(kind, name, fault, input, grid):
@@ -23,8 +23,8 @@ def _refuse(kind, name, fault, input, grid):
 
 def _checked(input, grid, mode, padding_mode):
     name = "grid_sample"
-    if mode not in _MODES or padding_mode not in _PADDING:
-        what, value, known = ("mode", mode, _MODES) if mode not in _MODES else ("padding_mode", padding_mode, _PADDING)
+    if mode not in MODES or padding_mode not in PADDING:
+        what, value, known = ("mode", mode, MODES) if mode not in MODES else ("padding_mode", padding_mode, PADDING)
         raise errors.ArgumentError(f"{name}: {what} must be one of {', '.join(map(repr, known))}, not {value!r}")
     for what, x in (("input", input), ("grid", grid)):
         if not isinstance(x, Tensor):

@@ -6,7 +6,7 @@ from tensorlite.nn.functional.dropout import (
     feature_alpha_dropout as _feature_alpha,
     feature_dropout as _feature,
 )
-from tensorlite.nn.functional.grid import affine_grid, grid_sample
+from tensorlite.nn.functional.grid import MODES, PADDING, affine_grid, grid_sample
 from tensorlite.tensor import Tensor
 
 __all__ = [
@@ -15,52 +15,30 @@ __all__ = [
 ]  # fmt: skip
 
 
-def dropout(input, p, train) -> Tensor:
-    """F.dropout(input, p, train)."""
-    return _whole(input, p, train)
+def _both(name, function):
+    """PyTorch's tl.NAME(input, p, train), and the same in place."""
+
+    def call(input, p, train) -> Tensor:
+        return function(input, p, train)
+
+    def call_(input, p, train) -> Tensor:
+        return function(input, p, train, True)
+
+    for made, known, how in ((call, name, ""), (call_, name + "_", " in place")):
+        made.__name__ = made.__qualname__ = known
+        made.__doc__ = f"F.{name}(input, p, train){how}."
+    return call, call_
 
 
-def dropout_(input, p, train) -> Tensor:
-    """F.dropout(input, p, train) in place."""
-    return _whole(input, p, train, True)
-
-
-def alpha_dropout(input, p, train) -> Tensor:
-    """F.alpha_dropout(input, p, train)."""
-    return _alpha(input, p, train)
-
-
-def alpha_dropout_(input, p, train) -> Tensor:
-    """F.alpha_dropout(input, p, train) in place."""
-    return _alpha(input, p, train, True)
-
-
-def feature_alpha_dropout(input, p, train) -> Tensor:
-    """F.feature_alpha_dropout(input, p, train)."""
-    return _feature_alpha(input, p, train)
-
-
-def feature_alpha_dropout_(input, p, train) -> Tensor:
-    """F.feature_alpha_dropout(input, p, train) in place."""
-    return _feature_alpha(input, p, train, True)
-
-
-def feature_dropout(input, p, train) -> Tensor:
-    """Dropout of whole channels of input (N, C, ...): each becomes 0 with probability p, else x / (1 - p)."""
-    return _feature(input, p, train)
-
-
-def feature_dropout_(input, p, train) -> Tensor:
-    """feature_dropout in place."""
-    return _feature(input, p, train, True)
-
-
-_MODES, _PADDING = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+dropout, dropout_ = _both("dropout", _whole)
+alpha_dropout, alpha_dropout_ = _both("alpha_dropout", _alpha)
+feature_alpha_dropout, feature_alpha_dropout_ = _both("feature_alpha_dropout", _feature_alpha)
+feature_dropout, feature_dropout_ = _both("feature_dropout", _feature)
 
 
 def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners) -> Tensor:
     """F.grid_sample with numbers for the modes: 0 bilinear, 1 nearest, 2 bicubic; 0 zeros, 1 border, 2 reflection."""
-    return grid_sample(input, grid, _MODES[interpolation_mode], _PADDING[padding_mode], align_corners)
+    return grid_sample(input, grid, MODES[interpolation_mode], PADDING[padding_mode], align_corners)
 
 
 grid_sampler_2d = grid_sampler_3d = grid_sampler

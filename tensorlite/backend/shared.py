@@ -27,10 +27,8 @@ class Block(mmap.mmap):
             os.close(self.descriptor)
 
 
-_lock, _common = (
-    threading.Lock(),
-    {},
-)  # process id -> the block that is being filled (a fork must not go on in its parent's)
+_lock = threading.Lock()
+_common = {}  # process id -> the block that is being filled (a fork must not go on in its parent's)
 _known = weakref.WeakValueDictionary()  # (device, inode) of a file -> its Block, so that none is mapped twice
 
 

@@ -13,18 +13,9 @@ from tensorlite.op import Pick, raw_math
 from tensorlite.tensor import Node, Watcher, mode
 
 FULL = 64  # numbers of a tensor that are kept; of larger ones a summary is
-ONE_BY_ONE = {
-    "gelu",
-    "silu",
-    "mish",
-    "where",
-    "clamp",
-    "clamp_between",
-    "lerp",
-    "clone",
-    "alias",
-    "dropout",
-}  # beside Elementwise ops
+ONE_BY_ONE = set(
+    ["gelu", "silu", "mish", "where", "clamp", "clamp_between", "lerp", "clone", "alias", "dropout"]
+)  # beside Elementwise ops
 
 
 @dataclass(frozen=True)

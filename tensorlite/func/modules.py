@@ -34,10 +34,7 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
                 if value is not None:
                     known[f"{path}.{name}" if path else name] = (store, name, value)
                     places.setdefault(id(value), []).append((store, name))
-    strange, computed = (
-        [],
-        [],
-    )  # names that are none; (module, name, tensor) of what is no parameter or buffer but a tensor
+    strange, computed = [], []  # names that are none; (attributes, name, tensor) of tensors that a module computes
     for path in [k for k in given if k not in known]:
         part, name = _owner(module, path)
         if part is None:
