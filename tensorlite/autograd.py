@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from tensorlite import errors, holders, hooks
 from tensorlite.backend import dtypes
+from tensorlite.backend.dtypes import FLOAT32, NUMBER
 from tensorlite.modes import (
     enable_grad,
     inference_mode,
@@ -93,22 +94,26 @@ def walk(roots, keep, create, targets=None):
             shares, changed = _shares(node, m, g, seen, grads, lent, create), changes.last
         else:
             shares = None
-        several = node.several
-        for parent, (i, rule, only, places) in zip((node.first, node.second) if several is None else several, plan):
+        i, several = -1, node.several
+        for parent in (node.first, node.second) if several is None else several:
+            i += 1
             if parent is None or (partial and parent not in seen):
                 continue
             if shares is not None:
                 share = shares[i]
                 if share is None:
                     continue
-            elif only is not None:
-                share = rule(m, g, saved[only])
-            elif places:
-                share = rule(m, g, *[saved[place] for place in places])
             else:
-                share = rule(m, g)
-            if share.shape != parent.shape or share.dtype is not parent.dtype:
-                share = _fit(share, parent, create)
+                rule, only, places = plan[i]
+                if only is not None:
+                    share = rule(m, g, saved[only])
+                elif places:
+                    share = rule(m, g, *[saved[place] for place in places])
+                else:
+                    share = rule(m, g)
+            if type(share) is not NUMBER or parent.dtype is not FLOAT32 or parent.shape:
+                if share.shape != parent.shape or share.dtype is not parent.dtype:
+                    share = _fit(share, parent, create)
             if watcher is not None:
                 watcher.backward(node, i, share, g)
             total = sum_of(parent)

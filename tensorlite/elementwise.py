@@ -5,6 +5,7 @@ The operations themselves are in ops/.
 
 from tensorlite import errors
 from tensorlite.backend import Device, dtypes
+from tensorlite.backend.dtypes import FLOAT32, NUMBER
 from tensorlite.op import NO_ARGS, Op, noted, registry, together
 from tensorlite.tensor import OWNED, Node, Tensor, clock, mode, path, wrap
 
@@ -70,8 +71,14 @@ def _binary(op):
 
     def operator(x, y):
         try:
-            a, b, device, xn, yn = x.array, y.array, x.device, x.node, y.node
-            alike = a.dtype is b.dtype and y.device is device and not floats
+            a = x.array
+            b = y.array
+            device = x.device
+            alike = (type(a) is type(b) is NUMBER or a.dtype is b.dtype) and y.device is device
+            if floats and alike:
+                alike = a.dtype.char in "fd"
+            xn = x.node
+            yn = y.node
         except AttributeError:
             alike = False
             if type(y) is float and type(x) is Tensor and (a := x.array).dtype.char in "fd":  # the commonest number
@@ -121,8 +128,12 @@ def _binary(op):
             else:
                 node.saved = node.versions = ()
             node.args = NO_ARGS
-            node.shape = out.shape
-            node.dtype = out.dtype
+            if type(out) is NUMBER:
+                node.shape = ()
+                node.dtype = FLOAT32
+            else:
+                node.shape = out.shape
+                node.dtype = out.dtype
             node.device = device
             node.seq = clock()
             node.scope = now.scope
@@ -172,8 +183,12 @@ def _unary(op):
             node.saved = (a if keep_a else None, out if keep_out else None)
             node.versions = owned if x._v is None else (noted(x) if keep_a else None, OWNED if keep_out else None)
             node.args = NO_ARGS
-            node.shape = out.shape
-            node.dtype = out.dtype
+            if type(out) is NUMBER:
+                node.shape = ()
+                node.dtype = FLOAT32
+            else:
+                node.shape = out.shape
+                node.dtype = out.dtype
             node.device = device
             node.seq = clock()
             node.scope = now.scope

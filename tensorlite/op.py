@@ -3,7 +3,6 @@
 The operations themselves stand in ops/, one family a file; the walk that calls the rules is autograd.py.
 """
 
-import itertools
 import weakref
 
 from tensorlite import errors
@@ -12,13 +11,6 @@ from tensorlite.tensor import OWNED, Node, Tensor, mode, path, wrap
 
 registry = {}  # name -> Op
 NO_ARGS = {}
-
-
-class _Counted:
-    """The plan of ops without rules: only the number of each parent."""
-
-    def __iter__(self):
-        return ((i, None, None, ()) for i in itertools.count())
 
 
 class Op:
@@ -41,7 +33,7 @@ class Op:
     lends = False  # a rule may return g itself, a view of it, or a saved array
     outputs = 1  # how many tensors come out; None: a tuple of any length
     fused = special = False
-    plan = _Counted()  # what the walk goes through beside the parents: (i, rule, its one place or None, its places)
+    plan = ()  # for each input, set from the rules: (rule, the one place it needs or None, the places it needs)
     saves = False  # whether any rule needs a saved value; set from the rules
     always = ()  # what `kept` gives where there is one input only
     way = facts = ()  # what the walk, and `apply`, ask of the op, looked up together; set by `settle`
@@ -73,9 +65,7 @@ class Op:
             op.uses = tuple(() if r is None else _places(op, r, 2) for r in op.rules)
             op.saves = any(op.uses)
             op.always = op.kept((True,)) if len(op.rules) == 1 else ()
-            op.plan = tuple(
-                (i, r, u[0] if len(u) == 1 else None, u) for i, (r, u) in enumerate(zip(op.rules, op.uses, strict=True))
-            )
+            op.plan = tuple((r, u[0] if len(u) == 1 else None, u) for r, u in zip(op.rules, op.uses, strict=True))
         op.special = op.fused or op.variadic or op.outputs != 1 or op.add_into is not None
 
     @classmethod
@@ -265,7 +255,6 @@ class Fused(Op):
         op.keeps = tuple(i in op.uses[0] for i in range(len(op.places)))
         op.record = staticmethod(_recorder(op))
         op.saves = True
-        op.plan = tuple((i, None, None, ()) for i in range(len(op.inputs)))
 
     @classmethod
     def kept(op, wanted):

@@ -63,6 +63,11 @@ _BY_NAME = {d.name: d for d in _KNOWN.values()}
 _PYTHON = {bool: "bool", int: "int64", float: "float64"}
 bool_, uint8, int8, int16, int32, int64, float16, float32, float64 = _KNOWN.values()
 complex64, complex128 = (dtype(np.dtype(name), 3) for name in ("complex64", "complex128"))
+NUMBER, FLOAT32 = (
+    np.float32,
+    float32.dtype,
+)  # 0-d results are NumPy's numbers; to ask one for its dtype takes as long as
+# its product with another, so what runs for every operation looks first whether it is of the commonest type
 _default = float32
 BF16 = None  # NumPy's dtype of bfloat16, once that is in use
 
