@@ -35,7 +35,7 @@ class Op:
     fused = special = False
     plan = ()  # for each input, set from the rules: (rule, the one place it needs or None, the places it needs)
     saves = False  # whether any rule needs a saved value; set from the rules
-    always = ()  # what `kept` gives where there is one input only
+    masks = {}  # which inputs are wanted -> what `kept` gives
     way = facts = ()  # what the walk, and `apply`, ask of the op, looked up together; set by `settle`
     variadic = False  # any number of inputs; `rule(m, g, i, extras..., args...)` serves them all
     shares = None  # shares(node, g, seen, create): the gradients of a user-defined op, see function.py
@@ -64,7 +64,9 @@ class Op:
             op.rules = op.rules if isinstance(op.rules, tuple) else (op.rules,)
             op.uses = tuple(() if r is None else _places(op, r, 2) for r in op.rules)
             op.saves = any(op.uses)
-            op.always = op.kept((True,)) if len(op.rules) == 1 else ()
+            op.masks = {}
+            if len(op.rules) == 1 and not op.variadic and "record" not in op.__dict__:
+                op.record = staticmethod(_record_of_one(op))
             op.plan = tuple((r, u[0] if len(u) == 1 else None, u) for r, u in zip(op.rules, op.uses, strict=True))
         op.special = op.fused or op.variadic or op.outputs != 1 or op.add_into is not None
 
@@ -146,7 +148,10 @@ class Op:
         values = (*extras, *[args[k] for k in op.arguments])
         if op.variadic:
             return Node(op, tuple(parents), values, (), args, out, device)
-        kept = op.always or op.kept([p is not None for p in parents])
+        wanted = tuple([p is not None for p in parents])
+        kept = op.masks.get(wanted)
+        if kept is None:
+            kept = op.masks[wanted] = op.kept(wanted)
         saved = tuple([v if k else None for v, k in zip((*arrays, out, *values), kept, strict=True)])
         versions = [noted(x) if k and isinstance(x, Tensor) else None for x, k in zip(inputs, kept, strict=False)]
         if kept[len(inputs)]:
@@ -262,6 +267,23 @@ class Fused(Op):
         return op.keeps
 
 
+def _record_of_one(op):
+    """`record` of an op with one input: what is kept is always the same."""
+    keep_x, keep_out, *rest = op.kept((True,))
+    extra, names = rest[: len(op.extras)], op.arguments if any(rest) else ()
+
+    def record(inputs, arrays, parents, out, extras, args, device):
+        x = arrays[0] if keep_x else None
+        if not all_extras:
+            extras = [v if k else None for v, k in zip(extras, extra, strict=True)]
+        saved = (x, out if keep_out else None, *extras, *map(args.__getitem__, names))
+        versions = (noted(inputs[0]) if keep_x else None,) if keep_x or keep_out else ()
+        return Node(op, tuple(parents), saved, (*versions, OWNED) if keep_out else versions, args, out, device)
+
+    all_extras = all(extra)
+    return record
+
+
 def _recorder(op):
     """`record` of a fused op: every input is kept, and the output or not."""
     arguments, out_kept = op.arguments, op.keeps[len(op.inputs)]
@@ -285,7 +307,8 @@ def _places(op, function, skip):
 
 def _share(source, view, op, args):
     """Note that `view` looks at the memory of `source`."""
-    version = view.version = source.version
+    version = source._v
+    view._v = version = source.version if version is None else version
     view.view_of = (source, op, args)
     if not version.views:
         version.views = []

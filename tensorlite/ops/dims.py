@@ -43,8 +43,12 @@ def shape_of(op: str, args) -> tuple:
     """Sizes given as f(2, 3), f((2, 3)) or f([2, 3])."""
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         args = args[0]
-    if type(args) is tuple and set(map(type, args)) == {int}:
-        return args
+    if type(args) is tuple:
+        for n in args:
+            if type(n) is not int:
+                break
+        else:
+            return args
     try:
         return tuple(n.__index__() for n in args)
     except (AttributeError, TypeError):
