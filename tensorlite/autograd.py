@@ -18,7 +18,7 @@ from tensorlite.modes import (
     no_grad,
     set_grad_enabled,
 )
-from tensorlite.op import Pick, pick, raw_math, registry, tensor_math, zeros_for
+from tensorlite.op import Pick, check_versions, pick, raw_math, registry, tensor_math, zeros_for
 from tensorlite.tensor import OWNED, Node, Tensor, Version, changes, mode, wrap
 
 # what PyTorch's autograd namespace has too
@@ -86,7 +86,7 @@ def walk(roots, keep, create, targets=None):
         if saved is None:
             saved, changed = _unpack(node, keep, opened), changes.last
         if node.seq < changed:
-            _check_versions(node)
+            check_versions(node)
         if widen and op.add_into is None and not create:
             g = dtypes.widen(g)  # _fit rounds the shares
         special, lends, saves, plan = op.way
@@ -317,17 +317,6 @@ def _write_leaf(node, g, create, lent):
         node.grad = wrap(g, node.device)
     for hook in list((node.after or {}).values()):
         hook()
-
-
-def _check_versions(node):
-    for v in node.kept_versions():
-        if v is not None and v.tick > node.seq:
-            raise errors.InplaceError(
-                f"backward: a value that {node.op.name} {tuple(node.shape)} saved was changed in place by {v.by} afterwards"
-                " (its gradient would be wrong); change a clone instead, or do it before"
-                + (f", in {node.scope}" if node.scope else "")
-                + (f", called at {node.where}" if node.where else "")
-            )
 
 
 def _freed(node):

@@ -211,6 +211,18 @@ def noted(x):
     return version if version is not None else OWNED if x.node is not None else x.version
 
 
+def check_versions(node):
+    """Raise InplaceError where a value that the node saved was changed afterwards."""
+    for v in node.kept_versions():
+        if v is not None and v.tick > node.seq:
+            raise errors.InplaceError(
+                f"backward: a value that {node.op.name} {tuple(node.shape)} saved was changed in place by {v.by} afterwards"
+                " (its gradient would be wrong); change a clone instead, or do it before"
+                + (f", in {node.scope}" if node.scope else "")
+                + (f", called at {node.where}" if node.where else "")
+            )
+
+
 def together(op, inputs):
     """The inputs on one device: a 0-d tensor of the CPU goes with tensors of any other; all else is refused."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
