@@ -33,6 +33,7 @@ _PHI = (
 _TANH = (-2 * math.sqrt(2 / math.pi), -2 * math.sqrt(2 / math.pi) * 0.044715)
 _ONE_PRODUCT = 1 << 24  # multiplications up to which the gradient of an embedding is one product with a one-hot matrix
 _ONE_THREAD = 1 << 24  # multiplications a thread should have at least
+_TINY = 9216  # multiplications up to which OpenBLAS itself takes one thread, also for a matrix and a vector
 _FEW_ROWS, _MANY_WEIGHTS = 128, 1 << 15
 _PART = 1 << 19  # numbers an optimizer steps at a time
 _BLOCKS = 1 << 14  # blocks of four random numbers made at a time
@@ -98,8 +99,11 @@ class CpuBackend(HostPlaceKernels, RowKernels, Channels, AttentionKernels, Backe
         if count == 1:
             return self._matmul(a, b, out)
         if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.size * b.shape[1] < _ONE_THREAD * count:
-            if a.size * b.shape[-1] >= _ONE_THREAD:
+            work = a.size * b.shape[-1]
+            if work >= _ONE_THREAD:
                 return np.matmul(a, b, out=out)
+            if work < _TINY:  # to tell the BLAS costs more than the product
+                return self._matmul(a, b, out)
             with one_blas_thread():
                 return self._matmul(a, b, out)
         # a piece of the rows for each thread, all on one thread of the BLAS: after a product of its own the threads of
