@@ -283,6 +283,7 @@ def _record_of_one(op):
     """`record` of an op with one input: what is kept is always the same."""
     keep_x, keep_out, *rest = op.kept((True,))
     extra, names = rest[: len(op.extras)], op.arguments if any(rest) else ()
+    all_extras = all(extra)
 
     def record(inputs, arrays, parents, out, extras, args, device):
         x = arrays[0] if keep_x else None
@@ -292,7 +293,6 @@ def _record_of_one(op):
         versions = (noted(inputs[0]) if keep_x else None,) if keep_x or keep_out else ()
         return Node(op, tuple(parents), saved, (*versions, OWNED) if keep_out else versions, args, out, device)
 
-    all_extras = all(extra)
     return record
 
 
