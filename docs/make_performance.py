@@ -97,7 +97,7 @@ TEXT = """
   costs one to three parts in a hundred: that is what it was built for. The goal of 0.88 lies below the hand-written step here.
 - **A small perceptron (W2)**: the products of 64 rows take 0.6 of PyTorch's whole step. After each of them the caches hold
   little of the interpreter's memory: the same Python takes half as long again as in a loop of its own.
-- **Single operations (W3, W4)**: an operation costs about a microsecond to compute and record, and one and a half to walk back
+- **Single operations (W3, W4)**: an operation costs about a microsecond to compute and record, and a third more to walk back
   through; NumPy's own calls on (8, 8) arrays are a quarter of that. In W3, where 65,000 nodes are alive at once, a quarter of the
   time is Python's cycle collector; a program that makes such graphs may call `gc.disable()` around its steps, as graphs are
   freed without the collector.

@@ -59,6 +59,7 @@ class Elementwise(Op):
 
 
 _blank = object.__new__
+EXACT = 2**53  # up to here an int is the same number as a float
 
 
 def _binary(op):
@@ -70,23 +71,26 @@ def _binary(op):
     ]  # the versions, where every tensor is its node's own
 
     def operator(x, y):
-        try:
-            a = x.array
-            b = y.array
-            device = x.device
-            alike = (type(a) is type(b) is NUMBER or a.dtype is b.dtype) and y.device is device
-            if floats and alike:
-                alike = a.dtype.char in "fd"
-            xn = x.node
-            yn = y.node
-        except AttributeError:
-            alike = False
-            if type(y) is float and type(x) is Tensor and (a := x.array).dtype.char in "fd":  # the commonest number
-                alike, device, xn, yn = True, x.device, x.node, None
+        if type(y) is float or (type(y) is int and -EXACT <= y <= EXACT):
+            if alike := type(x) is Tensor and (a := x.array).dtype.char in "fd":
+                device, xn, yn = x.device, x.node, None
                 b = device.backend.number(y, a.dtype)
-            elif type(x) is float and type(y) is Tensor and (b := y.array).dtype.char in "fd":
-                alike, device, xn, yn = True, y.device, None, y.node
+        elif type(x) is float or (type(x) is int and -EXACT <= x <= EXACT):
+            if alike := type(y) is Tensor and (b := y.array).dtype.char in "fd":
+                device, xn, yn = y.device, None, y.node
                 a = device.backend.number(x, b.dtype)
+        else:
+            try:
+                a = x.array
+                b = y.array
+                device = x.device
+                alike = (type(a) is type(b) is NUMBER or a.dtype is b.dtype) and y.device is device
+                if floats and alike:
+                    alike = a.dtype.char in "fd"
+                xn = x.node
+                yn = y.node
+            except AttributeError:
+                alike = False
         if not alike:
             if mode.vmap is not None and (result := mode.vmap.meet(op, (x, y), NO_ARGS)) is not None:
                 return result
